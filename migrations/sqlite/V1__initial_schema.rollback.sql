@@ -1,0 +1,22 @@
+-- Everything, the vectors of every generation included: version 0 is an empty database.
+DROP TABLE IF EXISTS skill_vector;
+DROP TABLE IF EXISTS skill_vector_next;
+DROP VIEW skill_invocation_log;
+DROP TABLE skill_metrics_summary;
+DROP TABLE session_skill;
+DROP TABLE workflow_path_fts;
+DROP TABLE skill_metric_count;
+DROP TABLE skill_metrics;
+DROP TABLE open_invocation;
+DROP TABLE skill_outcome;
+DROP TABLE skill_invocation;
+DROP TABLE search_result;
+DROP TABLE search;
+DROP TABLE session;
+DROP TABLE index_run;
+DROP TABLE skill_embedded;
+DROP TABLE index_state;
+DROP TABLE skill_fts;
+DROP TABLE skill_chunk;
+DROP TABLE skill_version;
+DROP TABLE skills;

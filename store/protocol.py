@@ -1,0 +1,253 @@
+"""The store's contract: everything durable, behind typed ports.
+
+A backend implements `Store`; nothing above it sees SQL, a driver, or a path. What is written here holds for every
+backend and is what ``tests/contract`` checks.
+
+Durability
+    A call that writes returns after its unit is committed and synced. A unit is applied whole or not at all.
+Threads
+    Every method may be called from any thread; reads see all writes that returned before they began.
+Errors
+    `NotFound`, `Conflict`, `InvalidRecord`, `StoreUnavailable` (`store.errors`); no driver error leaves the store.
+Idempotence
+    Writes that carry an id may be repeated: the same content again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.records import (
+    Bucket,
+    Candidate,
+    Chunk,
+    DocumentState,
+    DocumentWrite,
+    Finish,
+    Generation,
+    ImportReport,
+    IndexRun,
+    Invocation,
+    MetricsSummary,
+    NewInvocation,
+    NewOutcome,
+    NewSession,
+    SearchRecord,
+    Session,
+    SessionEnd,
+    SessionSkill,
+    SkillMetrics,
+    SkillRecord,
+    SkillVersion,
+    StoreHealth,
+    Tally,
+    TimelineBucket,
+    WorkflowPath,
+)
+
+
+class Catalogue(Protocol):
+    """Skills, their documents, and the generations of the index."""
+
+    def skill(self, skill_name: str) -> SkillRecord:
+        """Return one skill, removed ones too. Raises `NotFound`."""
+
+    def skills(
+        self, *, after: str = "", limit: int = 100, category: str | None = None, removed: bool = False
+    ) -> list[SkillRecord]:
+        """Return served skills (or removed ones) named after `after`, in the order of their names."""
+
+    def versions(self, skill_name: str) -> list[SkillVersion]:
+        """Return every content the skill's document has had, newest first. Raises `NotFound`."""
+
+    def chunks(self, skill_names: Sequence[str]) -> dict[str, list[Chunk]]:
+        """Return the pieces of each skill's document in order; skills without a served document are left out."""
+
+    def documents(self, generation: int | None = None) -> list[DocumentState]:
+        """Return every served document, in the order of their paths; `embedded` is told for `generation`."""
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many skills are served and how many were removed."""
+
+    def open_generation(self, model_id: str, dimension: int, pieces_schema: int) -> Generation:
+        """Return the generation to write to.
+
+        That is the live one when it was made with the same three values; else the one being built with them, begun
+        now if need be (a half-built one of other values is dropped). The first generation of a store is live at once.
+        """
+
+    def write_document(self, document: DocumentWrite, generation: int) -> int:
+        """Add or replace one document, with its pieces, text and vector, as one unit; return the skill's id.
+
+        A skill of that name keeps its id, versions and history, also when it had been removed; another document
+        that was served under the name or from the path makes way. Raises `InvalidRecord` when the vector does not
+        have the generation's dimension.
+        """
+
+    def write_vector(self, skill_id: int, content_hash: str, vector: NDArray[np.float32], generation: int) -> None:
+        """Give an unchanged document its vector in `generation`."""
+
+    def update_document(
+        self, skill_id: int, *, document_path: str, root: str, copies: Sequence[str], problems: Sequence[str]
+    ) -> None:
+        """Record where an unchanged document lies and what is said about it."""
+
+    def remove_document(self, skill_id: int) -> None:
+        """Stop serving a document; its row, versions and history stay. Removing it again changes nothing."""
+
+    def publish_generation(self, generation: int) -> None:
+        """Serve `generation` from now on and drop the vectors of the one before. Live already: no change."""
+
+    def live_generation(self) -> Generation | None:
+        """Return the generation that is served, None before the first index run."""
+
+    def building_generation(self) -> Generation | None:
+        """Return the generation that is being built, if any."""
+
+    def record_run(self, run: IndexRun) -> None:
+        """Keep a finished index run."""
+
+    def last_run(self) -> IndexRun | None:
+        """Return the index run that finished last."""
+
+    def roots(self) -> list[str]:
+        """Return the roots of the last run, in their order of precedence; empty before the first."""
+
+
+class Retrieval(Protocol):
+    """Finds what may answer a question."""
+
+    def candidates(
+        self, text: str, vectors: NDArray[np.float32] | None, *, depth: int, category: str | None = None
+    ) -> list[Candidate]:
+        """Return the union of the `depth` best skills by text and the `depth` best by vector.
+
+        Parameters
+        ----------
+        text : str
+            The question; matched as plain words, never parsed as query syntax. Terms count as often as they occur.
+        vectors : float32 (windows, dimension), rows L2-normalised, or None
+            A skill's similarity is its vector's cosine with the nearest window. None searches text alone.
+        depth : int
+        category : str, optional
+            Only skills of this category.
+
+        Returns
+        -------
+        list of Candidate
+            In the order of skill names; each has its similarity whenever the skill has a vector.
+        """
+
+    def similar(self, skill_name: str, *, limit: int) -> list[Candidate]:
+        """Return the skills nearest to a skill by vector, nearest first, itself left out. Raises `NotFound`."""
+
+    def refresh(self) -> None:
+        """Load what other processes indexed meanwhile. Searches do this by themselves."""
+
+
+class Tracking(Protocol):
+    """Sessions, uses of skills and their outcomes: an append-only log."""
+
+    def start_session(self, session: NewSession) -> Session:
+        """Start a session; the same id again returns it unchanged, ended or not."""
+
+    def session(self, session_id: str) -> Session:
+        """Return one session. Raises `NotFound`."""
+
+    def end_session(self, session_id: str) -> SessionEnd:
+        """End a session: its open uses become abandoned and the percentiles of its skills are recomputed.
+
+        One unit; ending it again changes nothing. Raises `NotFound`.
+        """
+
+    def start_invocation(self, invocation: NewInvocation) -> Invocation:
+        """Record that a use of a skill began. An unknown session id begins that session.
+
+        The same id with the same content returns what is recorded; other content raises `Conflict`.
+        """
+
+    def finish_invocation(self, invocation_id: str, outcome: NewOutcome) -> Finish:
+        """Record how a use ended, exactly once.
+
+        Without a duration it is the time since the start, never negative. The same outcome again (outcome, error
+        type and actions; a given duration too) changes nothing. Raises `NotFound`, and `Conflict` with what is
+        recorded when another outcome is.
+        """
+
+    def invocation(self, invocation_id: str) -> Invocation:
+        """Return one use. Raises `NotFound`."""
+
+    def session_invocations(self, session_id: str) -> list[Invocation]:
+        """Return the uses of one session in the order they began."""
+
+    def import_invocations(self, uses: Sequence[tuple[NewInvocation, NewOutcome | None]]) -> ImportReport:
+        """Add many uses, finished or not. Rows whose id the log has are counted as duplicates and left alone."""
+
+    def abandon_stale(self, older_than: timedelta) -> list[str]:
+        """Finish every use open for longer than `older_than` as abandoned; return their ids."""
+
+
+class Metrics(Protocol):
+    """What the log adds up to, equal at every moment to a recomputation from it."""
+
+    def skill_metrics(self, skill_name: str) -> SkillMetrics | None:
+        """Return one skill's metrics, None for a skill that was never used."""
+
+    def all_metrics(self) -> list[SkillMetrics]:
+        """Return the metrics of every skill ever used, most used first, then by name."""
+
+    def tallies(self, skill_names: Sequence[str]) -> dict[str, Tally]:
+        """Return what ranking needs of these skills; those never used are left out."""
+
+    def overall_tally(self) -> tuple[int, int]:
+        """Return (completed, finished) over every skill."""
+
+    def summary(self) -> MetricsSummary:
+        """Return the dashboard's row, refreshed if the log has grown since."""
+
+    def timeline(self, skill_name: str, *, window: timedelta, bucket: Bucket) -> list[TimelineBucket]:
+        """Return a bucket for each stretch of the window up to now, empty ones included, oldest first."""
+
+    def search_workflow_paths(self, text: str, *, limit: int = 100) -> list[WorkflowPath]:
+        """Return workflow paths that hold every word of `text` (plain words, prefixes match), most used first."""
+
+    def session_skills(self, session_id: str) -> list[SessionSkill]:
+        """Return what one session used, most used first."""
+
+    def refresh_percentiles(self, skill_names: Sequence[str]) -> None:
+        """Recompute p50, p95 and p99 of the durations of completed uses."""
+
+    def first_difference(self) -> str | None:
+        """Recompute everything from the log; return the first difference in words, None when all is equal."""
+
+    def rebuild(self) -> None:
+        """Derive every metric anew from the log."""
+
+
+class SearchLog(Protocol):
+    """Questions and what was served for them."""
+
+    def record_search(self, search: SearchRecord) -> None:
+        """Keep a search and the list that was served."""
+
+    def search(self, search_id: str) -> SearchRecord:
+        """Return one search with its list. Raises `NotFound`."""
+
+
+class Operations(Protocol):
+    """Keeping the store well."""
+
+    def health(self) -> StoreHealth:
+        """Return sizes, counts and what is wrong."""
+
+
+class Store(Catalogue, Retrieval, Tracking, Metrics, SearchLog, Operations, Protocol):
+    """Everything durable. `close` drains accepted writes; calling it again does nothing."""
+
+    def close(self) -> None:
+        """Commit what was accepted, then release every resource."""

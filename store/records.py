@@ -1,0 +1,374 @@
+"""What crosses the store's border: frozen records with no behaviour.
+
+Times are UTC text of fixed width (`store.clock`); durations are seconds. Mappings and sequences hold JSON values.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Outcome = Literal["completed", "failed", "abandoned", "cancelled"]
+OutcomeSource = Literal["client", "session_end", "sweep", "import"]
+Confidence = Literal["high", "medium", "low", "none"]
+Bucket = Literal["minute", "hour", "day", "week"]
+
+
+class SkillRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the catalogue."""
+
+    id: int
+    skill_name: str
+    declared_name: str | None
+    category: str | None
+    description: str | None
+    document_path: str | None
+    root: str | None
+    content_hash: str | None
+    license: str | None
+    compatibility: str | None
+    allowed_tools: list[str]
+    metadata: dict[str, Any]
+    problems: list[str]
+    copies: list[str]
+    first_indexed_at: str | None
+    last_indexed_at: str | None
+    removed_at: str | None
+
+
+class SkillVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One content that a skill's document has had."""
+
+    id: int
+    content_hash: str
+    size_bytes: int
+    first_indexed_at: str
+    last_indexed_at: str
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a document: what is shown as the matching passage. Spans are characters of the body."""
+
+    ordinal: int
+    kind: Literal["summary", "body"]
+    heading: str
+    text: str
+    span_start: int
+    span_end: int
+
+
+class DocumentState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the index holds of one document: enough to decide what a run must do."""
+
+    skill_id: int
+    skill_name: str
+    declared_name: str
+    document_path: str
+    root: str
+    content_hash: str
+    copies: list[str]
+    problems: list[str]
+    embedded: bool
+    """Whether the generation that is being written has a vector of exactly this content."""
+
+
+class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """One document as the indexer hands it over; `vector` is float32 (dimension,), L2-normalised."""
+
+    skill_name: str
+    declared_name: str
+    category: str | None
+    description: str
+    body: str
+    document_path: str
+    root: str
+    content_hash: str
+    size_bytes: int
+    license: str | None = None
+    compatibility: str | None = None
+    allowed_tools: list[str] = []
+    metadata: dict[str, Any] = {}
+    problems: list[str] = []
+    copies: list[str] = []
+    chunks: list[Chunk]
+    vector: NDArray[np.float32]
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of vectors: which model made them, and whether they are served."""
+
+    generation: int
+    status: Literal["building", "live", "retired"]
+    model_id: str
+    dimension: int
+    pieces_schema: int
+    started_at: str
+    live_at: str | None
+
+
+class IndexRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished index run; `report` is the indexer's own, as JSON."""
+
+    id: str
+    started_at: str
+    finished_at: str
+    roots: list[str]
+    report: dict[str, Any]
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One skill that may answer a question, with the evidence of both sides.
+
+    `similarity` is the cosine of the question and the skill's vector, in [-1, 1]; None when there is no vector.
+    `bm25` is the lexical score, higher is better; None when the text does not match.
+    """
+
+    skill_id: int
+    skill_name: str
+    category: str | None
+    similarity: float | None
+    bm25: float | None
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session to start; `id` None lets the store make one."""
+
+    id: str | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of work."""
+
+    id: str
+    project_id: str | None
+    user_id: str | None
+    started_at: str
+    ended_at: str | None
+
+
+class NewInvocation(msgspec.Struct, frozen=True, kw_only=True):
+    """A use of a skill that starts; `id` and `invoked_at` None let the store make them."""
+
+    skill_name: str
+    id: str | None = None
+    invoked_at: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    project_path: str | None = None
+    workflow_path: str | None = None
+    workflow_phase: str | None = None
+    search_id: str | None = None
+    selection_rank: int | None = None
+    alternatives_considered: list[str] = []
+    user_query: str | None = None
+    user_context: dict[str, Any] = {}
+
+
+class NewOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a use ended; `finished_at` and `duration_seconds` None let the store derive them from its clock."""
+
+    outcome: Outcome
+    finished_at: str | None = None
+    duration_seconds: float | None = None
+    error_type: str | None = None
+    follow_up_actions: list[str] = []
+    source: OutcomeSource = "client"
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """One use of one skill as the log holds it; the outcome's fields are None while it runs."""
+
+    id: str
+    skill_name: str
+    skill_version_id: int | None
+    invoked_at: str
+    session_id: str | None
+    user_id: str | None
+    project_id: str | None
+    project_path: str | None
+    workflow_path: str | None
+    workflow_phase: str | None
+    search_id: str | None
+    selection_rank: int | None
+    alternatives_considered: list[str]
+    user_query: str | None
+    user_context: dict[str, Any]
+    outcome: Outcome | None
+    finished_at: str | None
+    duration_seconds: float | None
+    error_type: str | None
+    follow_up_actions: list[str]
+    source: OutcomeSource | None
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of finishing: the use as recorded, and whether this call recorded it."""
+
+    invocation: Invocation
+    changed: bool
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bulk import did: rows added, rows the log already had, and rows refused with the reason."""
+
+    imported: int
+    duplicates: int
+    refused: list[tuple[str, str]]
+
+
+class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """What ending a session did; ending it again changes nothing and says so."""
+
+    session: Session
+    abandoned: list[str]
+    skills: list[str]
+    changed: bool
+
+
+class SkillMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the log adds up to for one skill. Rates are percentages, None while nothing has finished."""
+
+    skill_name: str
+    total_invocations: int
+    completed_invocations: int
+    abandoned_invocations: int
+    failed_invocations: int
+    cancelled_invocations: int
+    running_invocations: int
+    timed_completions: int
+    total_duration_seconds: float
+    avg_duration_seconds: float | None
+    min_duration_seconds: float | None
+    max_duration_seconds: float | None
+    p50_duration_seconds: float | None
+    p95_duration_seconds: float | None
+    p99_duration_seconds: float | None
+    percentile_count: int
+    completion_rate: float | None
+    first_invoked: str | None
+    last_invoked: str | None
+    workflow_paths: dict[str, int]
+    common_errors: dict[str, int]
+    follow_up_actions: dict[str, int]
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """What ranking needs of a skill's history, without its maps."""
+
+    skill_name: str
+    completed: int
+    failed: int
+    abandoned: int
+    cancelled: int
+    timed_completions: int
+    mean_duration_seconds: float | None
+    p50_duration_seconds: float | None
+    last_invoked: str | None
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """A value and how often it occurred."""
+
+    value: str
+    n: int
+
+
+class MetricsSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The dashboard's one row."""
+
+    total_skills: int
+    total_invocations: int
+    completed_invocations: int
+    finished_invocations: int
+    running_invocations: int
+    overall_completion_rate: float | None
+    most_used_skill: str | None
+    most_used_count: int
+    avg_duration_seconds: float | None
+    top_errors: list[Counted]
+    top_workflow_paths: list[Counted]
+    refreshed_at: str
+
+
+class TimelineBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """Uses that started in one bucket of time; `time_bucket` is its start."""
+
+    time_bucket: str
+    invocations: int
+    completed: int
+    finished: int
+    avg_duration: float | None
+
+
+class WorkflowPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow path of a skill, with how often it was taken."""
+
+    skill_name: str
+    workflow_path: str
+    invocation_count: int
+    avg_duration: float | None
+
+
+class SessionSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """One skill in one session."""
+
+    session_id: str
+    skill_name: str
+    invocation_count: int
+    completed_count: int
+    abandoned_count: int
+    first_invoked_at: str
+    last_invoked_at: str
+    total_duration_seconds: float
+
+
+class ServedSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a served list."""
+
+    position: int
+    skill_name: str
+    score: float
+    components: dict[str, Any]
+
+
+class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One question and the list that was served for it; `query` is None when texts are kept out of the store."""
+
+    id: str
+    searched_at: str
+    query: str | None
+    query_hash: str
+    query_vector: bytes | None
+    model_id: str | None
+    session_id: str | None
+    user_id: str | None
+    project_id: str | None
+    filters: dict[str, Any]
+    weights_version: str
+    explored: bool
+    confidence: Confidence
+    degraded: list[str]
+    elapsed_ms: float
+    results: list[ServedSkill]
+
+
+class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The store's state at one moment. `problems` is empty when all is well."""
+
+    backend: str
+    location: str
+    schema_version: int
+    size_bytes: int
+    wal_bytes: int
+    served_skills: int
+    total_invocations: int
+    open_invocations: int
+    generation: int | None
+    model_id: str | None
+    problems: list[str]

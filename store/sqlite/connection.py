@@ -1,0 +1,86 @@
+"""How a connection is opened, and how the driver's errors become ours: the one place for both."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import apsw
+import sqlite_vec
+
+from store.errors import InvalidRecord, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_TIMEOUT_MS: Final = 5_000
+RETRY_AFTER_S: Final = 1.0
+
+_PRAGMAS = """
+PRAGMA foreign_keys = ON;
+PRAGMA recursive_triggers = ON;
+PRAGMA synchronous = FULL;
+PRAGMA temp_store = MEMORY;
+PRAGMA cache_size = -32000;
+"""
+
+
+def open_connection(path: Path, *, readonly: bool) -> apsw.Connection:
+    """Open `path`, which a migration has already brought into being, with sqlite-vec loaded.
+
+    Raises
+    ------
+    StoreUnavailable
+        When the file cannot be opened or is no database.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
+    with translated():
+        connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        connection.enable_load_extension(False)
+        connection.execute(_PRAGMAS)
+        return connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn apsw's errors into the store's, keeping the cause."""
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise StoreUnavailable(
+            "the database is locked by another process; try again in a moment",
+            cause="locked",
+            retry_after_s=RETRY_AFTER_S,
+        ) from error
+    except apsw.FullError as error:
+        raise StoreUnavailable(
+            "the disk is full, nothing was written; free some space and try again", cause="full"
+        ) from error
+    except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise StoreUnavailable(
+            "the database cannot be written to; check the permissions of its file and folder", cause="read_only"
+        ) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreUnavailable(
+            f"the database is damaged ({error}); run `skillrank doctor`, then `skillrank restore`", cause="corrupt"
+        ) from error
+    except apsw.InterruptError as error:
+        raise StoreUnavailable(
+            "reading took longer than its deadline and was stopped; narrow the question or try again",
+            cause="deadline",
+            retry_after_s=RETRY_AFTER_S,
+        ) from error
+    except apsw.ConstraintError as error:
+        raise InvalidRecord(f"the store's rules refuse this: {error}") from error
+    except (apsw.TooBigError, apsw.RangeError, apsw.MismatchError) as error:
+        raise InvalidRecord(f"a value cannot be stored: {error}") from error
+    except (apsw.IOError, apsw.CantOpenError, apsw.NoMemError) as error:
+        raise StoreUnavailable(
+            f"the database cannot be read or written ({error}); check the disk it lies on", cause="io"
+        ) from error
+    except apsw.ConnectionClosedError as error:
+        raise StoreUnavailable("the store has been closed", cause="closed") from error

@@ -1,0 +1,53 @@
+"""From text to FTS5 and back: what is indexed, and how a question becomes a match expression."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Scripts written without spaces, which unicode61 would keep as one token for a whole sentence.
+_UNSPACED: Final = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff])"
+)
+_WORD: Final = re.compile(r"\w+")
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+MAX_TERMS: Final = 2000
+
+# Words that say nothing about which skill is meant; measured to cost time and help nothing.
+STOP_WORDS: Final = frozenset(
+    """
+    a about after all also am an and any are as at be because been before being but by can could did do does
+    doing don down each every few for from further get give go had has have having he help her here hers him his
+    how i if im in into is it its ive just let like make many may me more most much must my need no nor not now
+    of off on once one only or other our out over own please put s same she should so some still such t take
+    than that the their them then there these they thing things this those through to too under until up us use
+    using very want was way we were what when where which while who whom why will with without would you your
+    yours
+    """.split()  # noqa: SIM905  a list of 150 literals would fill the page
+)
+
+
+def searchable(text: str) -> str:
+    """Write `text` so that every character of an unspaced script is a token; drop what UTF-8 cannot hold."""
+    return _UNSPACED.sub(r" \1 ", _UNSTORABLE.sub(" ", text))
+
+
+def terms_of(text: str) -> list[str]:
+    """Return the words of `text` in order, repeated as they occur, stop words left out unless nothing else is left."""
+    words = [word.lower() for word in _WORD.findall(searchable(text))][:MAX_TERMS]
+    return [word for word in words if word not in STOP_WORDS] or words
+
+
+def match_any(text: str) -> str | None:
+    """Return an FTS5 expression that matches any word of `text`, None when it has no word.
+
+    Every word is quoted, so nothing of the text is ever read as FTS5 syntax. A word that occurs twice counts twice.
+    """
+    return " OR ".join(f'"{term}"' for term in terms_of(text)) or None
+
+
+def match_all_prefixes(text: str) -> str | None:
+    """Return an FTS5 expression that matches every word of `text`, each as a prefix; None when it has no word."""
+    return " AND ".join(f'"{word}" *' for word in _WORD.findall(searchable(text))[:MAX_TERMS]) or None

@@ -1,0 +1,45 @@
+"""Small readers of result rows."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+def rows(
+    connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] | dict[str, Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Return every row."""
+    return connection.execute(sql, bindings).fetchall()
+
+
+def one(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] | dict[str, Any] = ()) -> Any | None:
+    """Return the first row, None when there is none. The statement is finished either way."""
+    found = rows(connection, sql, bindings)
+    return found[0] if found else None
+
+
+def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] | dict[str, Any] = ()) -> Any:
+    """Return the first column of the first row, None when there is no row."""
+    row = one(connection, sql, bindings)
+    return row[0] if row else None
+
+
+def record(kind: type[R], row: tuple[Any, ...], *, json: frozenset[str] = frozenset()) -> R:
+    """Build a record from a row whose columns stand in the order of the record's fields; decode the `json` ones."""
+    fields = kind.__struct_fields__
+    return kind(
+        **{
+            name: msgspec.json.decode(cell) if name in json and cell is not None else cell
+            for name, cell in zip(fields, row, strict=True)
+        }
+    )
+
+
+def encode(payload: Any) -> str:
+    """Write a JSON value as the store keeps it."""
+    return msgspec.json.encode(payload).decode()

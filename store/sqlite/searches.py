@@ -1,0 +1,86 @@
+"""Questions and what was served for them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import apsw
+
+from store.errors import NotFound
+from store.records import SearchRecord, ServedSkill
+from store.sqlite.database import Database
+from store.sqlite.rows import encode, one, record
+
+_ENSURE_SESSION: Final = """
+INSERT INTO session(id, project_id, user_id, started_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_ADD: Final = """
+INSERT INTO search(id, searched_at, query, query_hash, query_vector, model_id, session_id, user_id, project_id,
+                   filters, weights_version, explored, confidence, degraded, elapsed_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ADD_RESULT: Final = """
+INSERT INTO search_result(search_id, position, skill_name, score, components) VALUES (?, ?, ?, ?, ?)
+"""
+_SEARCH: Final = """
+SELECT id, searched_at, query, query_hash, query_vector, model_id, session_id, user_id, project_id, filters,
+       weights_version, explored, confidence, degraded, elapsed_ms
+FROM search WHERE id = ?
+"""
+_RESULTS: Final = """
+SELECT position, skill_name, score, components FROM search_result WHERE search_id = ? ORDER BY position
+"""
+
+
+class SqliteSearchLog:
+    """The `store.protocol.SearchLog` of one SQLite file."""
+
+    _db: Database
+
+    def record_search(self, search: SearchRecord) -> None:
+        def unit(connection: apsw.Connection) -> None:
+            if search.session_id is not None:
+                connection.execute(
+                    _ENSURE_SESSION, (search.session_id, search.project_id, search.user_id, search.searched_at)
+                )
+            connection.execute(
+                _ADD,
+                (
+                    search.id,
+                    search.searched_at,
+                    search.query,
+                    search.query_hash,
+                    search.query_vector,
+                    search.model_id,
+                    search.session_id,
+                    search.user_id,
+                    search.project_id,
+                    encode(search.filters),
+                    search.weights_version,
+                    search.explored,
+                    search.confidence,
+                    encode(search.degraded),
+                    search.elapsed_ms,
+                ),
+            )
+            connection.executemany(
+                _ADD_RESULT,
+                [(search.id, r.position, r.skill_name, r.score, encode(r.components)) for r in search.results],
+            )
+
+        self._db.write("record_search", unit)
+
+    def search(self, search_id: str) -> SearchRecord:
+        def query(connection: apsw.Connection) -> SearchRecord:
+            row = one(connection, _SEARCH, (search_id,))
+            if row is None:
+                raise NotFound("search", search_id)
+            served = [
+                record(ServedSkill, line, json=frozenset({"components"}))
+                for line in connection.execute(_RESULTS, (search_id,))
+            ]
+            cells = list(row)
+            cells[11] = bool(cells[11])
+            return record(SearchRecord, (*cells, served), json=frozenset({"filters", "degraded"}))
+
+        return self._db.read("search", query)

@@ -1,0 +1,48 @@
+"""The whole store in one SQLite file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from store.clock import Clock, system_clock
+from store.sqlite.catalogue import SqliteCatalogue
+from store.sqlite.database import Database
+from store.sqlite.matrix import VectorMatrix
+from store.sqlite.metrics import SqliteMetrics
+from store.sqlite.operations import SqliteOperations
+from store.sqlite.retrieval import SqliteRetrieval
+from store.sqlite.searches import SqliteSearchLog
+from store.sqlite.tracking import SqliteTracking
+
+
+class SqliteStore(SqliteCatalogue, SqliteRetrieval, SqliteTracking, SqliteMetrics, SqliteSearchLog, SqliteOperations):
+    """A `store.protocol.Store` in the file `path`, which is made and migrated as needed.
+
+    Parameters
+    ----------
+    path : Path
+        Any number of processes may have the same file open.
+    clock : Clock, optional
+        Where the present time comes from.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
+        self._db = Database(path, clock)
+        self._matrix = VectorMatrix()
+
+    def close(self) -> None:
+        """Commit what was accepted, then release every resource. Calling it again does nothing."""
+        self._db.close()
+
+
+def open_store(path: Path | str, *, clock: Clock = system_clock) -> SqliteStore:
+    """Open the store in `path`, bringing its schema up to this release's.
+
+    Raises
+    ------
+    SchemaMismatch
+        When the file has a schema this release cannot work with.
+    StoreUnavailable
+        When the file cannot be opened.
+    """
+    return SqliteStore(Path(path), clock=clock)

@@ -1,0 +1,164 @@
+"""One thread owns the one write connection and commits whatever is queued as one group.
+
+Every unit is a function of the connection. It runs inside a savepoint, so a failing unit takes nothing else with
+it, and its caller hears of it only after the group's commit is synced. A unit may run more than once when its group
+could not be committed, so units have no effects besides those on the connection.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from store.errors import StoreUnavailable
+from store.sqlite.connection import RETRY_AFTER_S, translated
+
+T = TypeVar("T")
+Unit = Callable[[apsw.Connection], T]
+
+MAX_GROUP: Final = 512
+LOCK_DEADLINE_S: Final = 30.0
+_STOP: Final = object()
+
+
+class Writer:
+    """Runs units one after another on `connection`, which it owns from now on.
+
+    Parameters
+    ----------
+    connection : apsw.Connection
+        Open for writing; closed by `close`.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="skillrank-writer", daemon=True)
+        self._thread.start()
+
+    def run(self, unit: Unit[T]) -> T:
+        """Run `unit`, and return its result once it is durable.
+
+        Raises
+        ------
+        SkillrankError
+            What the unit raised, or `StoreUnavailable`; nothing of the unit is stored then.
+        """
+        return self.submit(unit).result()
+
+    def submit(self, unit: Unit[T]) -> Future[T]:
+        """Queue `unit`; the future is done once it is durable."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a unit may not wait for another unit: put both into one")
+        future: Future[T] = Future()
+        with self._closing:
+            if self._closed:
+                raise StoreUnavailable("the store has been closed", cause="closed")
+            self._queue.put((unit, future))
+        return future
+
+    def close(self) -> None:
+        """Commit everything queued, then close the connection. Calling it again does nothing."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(_STOP)
+        self._thread.join()
+
+    def _work(self) -> None:
+        stopping = False
+        while not stopping:
+            group, stopping = self._next_group()
+            # A future that cannot start was cancelled by its caller before its turn.
+            live = [(unit, future) for unit, future in group if future.set_running_or_notify_cancel()]
+            if live:
+                self._commit_group(live)
+        self._connection.close()
+
+    def _next_group(self) -> tuple[list[tuple[Unit[Any], Future[Any]]], bool]:
+        item = self._queue.get()
+        group = []
+        while item is not _STOP:
+            group.append(item)
+            if len(group) >= MAX_GROUP:
+                return group, False
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _commit_group(self, group: list[tuple[Unit[Any], Future[Any]]]) -> None:
+        try:
+            results = self._run_group(unit for unit, _ in group)
+        except Exception as error:  # noqa: BLE001  the thread's border: the error goes to whoever waits
+            if len(group) == 1:
+                group[0][1].set_exception(error)
+                return
+            # The group fell as a whole (a full disk, say); alone, a smaller unit may still fit.
+            for member in group:
+                self._commit_group([member])
+            return
+        for (_, future), result in zip(group, results, strict=True):
+            if isinstance(result, _Failure):
+                future.set_exception(result.error)
+            else:
+                future.set_result(result)
+
+    def _run_group(self, units: Any) -> list[Any]:
+        connection = self._connection
+        with translated():
+            self._begin()
+            try:
+                results = [self._run_unit(unit) for unit in units]
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return results
+
+    def _run_unit(self, unit: Unit[Any]) -> Any:
+        connection = self._connection
+        connection.execute("SAVEPOINT unit")
+        try:
+            with translated():
+                result = unit(connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # SQLite itself gave the whole transaction up
+            connection.execute("ROLLBACK TO unit; RELEASE unit")
+            return _Failure(error)
+        connection.execute("RELEASE unit")
+        return result
+
+    def _begin(self) -> None:
+        deadline = time.monotonic() + LOCK_DEADLINE_S
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError as error:
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable(
+                        f"another process has held the database's write lock for {LOCK_DEADLINE_S:.0f} seconds; "
+                        "try again in a moment",
+                        cause="locked",
+                        retry_after_s=RETRY_AFTER_S,
+                    ) from error
+            else:
+                return
+
+
+class _Failure:
+    """A unit's own error, kept apart from a result that happens to be an exception."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
