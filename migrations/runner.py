@@ -100,13 +100,23 @@ class MigrationRunner:
         ------
         SchemaMismatch
             When the database is newer than this release, an applied file was changed, a version is missing
-            between applied ones, or tables exist that no record explains.
+            between applied ones, tables exist that no record explains, or there is no version `target`. The file
+            is left as it was.
         MigrationFailed
             When a version's SQL fails; the versions before it stay applied.
         """
+        if target is not None and not 0 <= target <= len(self.migrations):
+            raise SchemaMismatch(
+                f"there is no schema V{target}: this release knows V1 to V{len(self.migrations)}", version=target
+            )
         self.db_path.parent.mkdir(parents=True, exist_ok=True)
         applied_now: list[int] = []
         with closing(self._connect()) as connection:
+            # Looked at before anything is changed: another program's file stays as it was.
+            applied = self._checked(connection)
+            _enter_wal(connection)
+            if not self.migrations[len(applied) : target]:
+                return []  # without the write lock, which somebody may hold for long
             while (version := self._apply_next(connection, target)) is not None:
                 applied_now.append(version)
         return applied_now
@@ -114,25 +124,31 @@ class MigrationRunner:
     def rollback_migration(self, version: int) -> Path:
         """Take back `version`, the newest applied one, after an online backup; return the backup's path.
 
+        The backup holds everything that was committed: no write comes between it and the rollback.
+
         Raises
         ------
         SchemaMismatch
-            When `version` is not the newest applied version.
+            When `version` is not the newest applied version; no backup is made then.
         MigrationFailed
             When the recorded rollback SQL fails; nothing is changed then.
         """
-        with closing(self._connect()) as connection:
-            backup = self._backup(connection, version)
-            with _immediate(connection):
-                applied = self._checked(connection)
-                newest = applied[-1].version if applied else 0
-                if version != newest:
-                    raise SchemaMismatch(
-                        f"only the newest applied version can be taken back: that is V{newest}, not V{version}",
-                        version=version,
-                    )
-                _run(connection, applied[-1].rollback_sql, version=version, direction="down")
-                connection.execute(_FORGET, (version,))
+        newest = self.current_version()
+        if version != newest or newest == 0:
+            raise SchemaMismatch(
+                f"only the newest applied version can be taken back: that is V{newest}, not V{version}",
+                version=version,
+            )
+        with closing(self._connect()) as connection, _immediate(connection):
+            applied = self._checked(connection)
+            if len(applied) != version:
+                raise SchemaMismatch(
+                    f"another process took V{version} back meanwhile; look with `skillrank migrate status`",
+                    version=version,
+                )
+            backup = self._backup(version)
+            _run(connection, applied[-1].rollback_sql, version=version, direction="down")
+            connection.execute(_FORGET, (version,))
         return backup
 
     def status(self) -> list[MigrationStatus]:
@@ -152,11 +168,14 @@ class MigrationRunner:
         str or None
             The first difference in words, None when the schemas are equal.
         """
-        with closing(self._connect()) as connection:
+        if not self.db_path.exists():
+            return None
+        with closing(self._connect(readonly=True)) as connection:
             applied = self._checked(connection)
             actual = _schema(connection)
         with closing(apsw.Connection(":memory:")) as fresh:
-            fresh.execute(_CREATE_RECORD)
+            if actual:
+                fresh.execute(_CREATE_RECORD)
             for migration in self.migrations[: len(applied)]:
                 fresh.execute(migration.forward_sql)
             expected = _schema(fresh)
@@ -169,13 +188,13 @@ class MigrationRunner:
                 return f"{name} differs from V{len(applied)}: {actual[name]}"
         return None
 
-    def _connect(self) -> apsw.Connection:
-        connection = apsw.Connection(str(self.db_path))
+    def _connect(self, *, readonly: bool = False) -> apsw.Connection:
+        flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        connection = apsw.Connection(str(self.db_path), flags=flags)
         connection.set_busy_timeout(round(_LOCK_WAIT_S * 1000))
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         connection.enable_load_extension(False)
-        _enter_wal(connection)
         connection.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL")
         return connection
 
@@ -207,7 +226,7 @@ class MigrationRunner:
     def _read_applied(self) -> list[_Applied]:
         if not self.db_path.exists():
             return []
-        with closing(self._connect()) as connection:
+        with closing(self._connect(readonly=True)) as connection:
             return self._checked(connection)
 
     def _checked(self, connection: apsw.Connection) -> list[_Applied]:
@@ -251,10 +270,15 @@ class MigrationRunner:
                 version=row.version,
             )
 
-    def _backup(self, connection: apsw.Connection, version: int) -> Path:
+    def _backup(self, version: int) -> Path:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         target = self.db_path.with_name(f"{self.db_path.name}.before-down-V{version}-{stamp}")
-        with closing(apsw.Connection(str(target))) as copy, copy.backup("main", connection, "main") as backup:
+        # A connection of its own: one that holds the write lock cannot be copied from.
+        with (
+            closing(self._connect(readonly=True)) as source,
+            closing(apsw.Connection(str(target))) as copy,
+            copy.backup("main", source, "main") as backup,
+        ):
             while not backup.done:
                 backup.step(1000)
         return target

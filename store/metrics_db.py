@@ -186,7 +186,14 @@ class SkillMetricsStore:
         return msgspec.structs.replace(report, refused=refused + report.refused)
 
     def close(self) -> None:
-        """Commit what was accepted and release the file. Calling it again does nothing."""
+        """Commit what was accepted and release the file. Calling it again does nothing.
+
+        When this is the process's shared store, `get_store` opens it anew.
+        """
+        global _shared  # noqa: PLW0603  as in `get_store`
+        with _shared_lock:
+            if _shared is self:
+                _shared = None
         self.store.close()
 
 
@@ -242,7 +249,7 @@ def _read_row(row: dict[str, Any]) -> tuple[NewInvocation, NewOutcome | None]:
         return invocation, None
     ending = {
         "outcome": outcome,
-        "finished_at": row.get("finished_at") or invocation.invoked_at,
+        "finished_at": row.get("finished_at"),
         "duration_seconds": row.get("duration_seconds"),
         "error_type": row.get("error_type"),
         "follow_up_actions": row.get("follow_up_actions") or [],

@@ -62,6 +62,9 @@ class Catalogue(Protocol):
     ) -> list[SkillRecord]:
         """Return served skills (or removed ones) named after `after`, in the order of their names."""
 
+    def skills_named(self, skill_names: Sequence[str]) -> dict[str, SkillRecord]:
+        """Return the served skills of these names."""
+
     def versions(self, skill_name: str) -> list[SkillVersion]:
         """Return every content the skill's document has had, newest first. Raises `NotFound`."""
 
@@ -88,9 +91,6 @@ class Catalogue(Protocol):
         that was served under the name or from the path makes way. Raises `InvalidRecord` when the vector does not
         have the generation's dimension.
         """
-
-    def write_vector(self, skill_id: int, content_hash: str, vector: NDArray[np.float32], generation: int) -> None:
-        """Give an unchanged document its vector in `generation`."""
 
     def update_document(
         self, skill_id: int, *, document_path: str, root: str, copies: Sequence[str], problems: Sequence[str]
@@ -143,6 +143,9 @@ class Retrieval(Protocol):
             In the order of skill names; each has its similarity whenever the skill has a vector.
         """
 
+    def terms(self, text: str) -> list[str]:
+        """Return the words of `text` that lexical search looks for, in order, repeated as they occur."""
+
     def similar(self, skill_name: str, *, limit: int) -> list[Candidate]:
         """Return the skills nearest to a skill by vector, nearest first, itself left out. Raises `NotFound`."""
 
@@ -186,7 +189,12 @@ class Tracking(Protocol):
         """Return the uses of one session in the order they began."""
 
     def import_invocations(self, uses: Sequence[tuple[NewInvocation, NewOutcome | None]]) -> ImportReport:
-        """Add many uses, finished or not. Rows whose id the log has are counted as duplicates and left alone."""
+        """Add many uses, finished or not. Rows whose id the log has are counted as duplicates and left alone.
+
+        An outcome is completed from the row alone, never from the clock: without `finished_at` it is the start plus
+        the duration, and without both the duration stays unknown (None). Rows that break a rule are refused one by
+        one, each with its reason, and leave nothing behind.
+        """
 
     def abandon_stale(self, older_than: timedelta) -> list[str]:
         """Finish every use open for longer than `older_than` as abandoned; return their ids."""

@@ -271,6 +271,16 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     p50_duration_seconds: float | None
     last_invoked: str | None
 
+    @property
+    def finished(self) -> int:
+        """How many uses ended, in whatever way."""
+        return self.completed + self.failed + self.abandoned + self.cancelled
+
+    @property
+    def typical_seconds(self) -> float | None:
+        """The median duration of completed uses where it is known, else their mean."""
+        return self.mean_duration_seconds if self.p50_duration_seconds is None else self.p50_duration_seconds
+
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """A value and how often it occurred."""

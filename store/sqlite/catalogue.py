@@ -21,7 +21,7 @@ from store.records import (
 )
 from store.sqlite.database import Database
 from store.sqlite.fulltext import searchable
-from store.sqlite.rows import encode, one, record, rows, value
+from store.sqlite.rows import encode, one, record, require_same, rows, value
 
 _SKILL_COLUMNS: Final = """
 id, skill_name, declared_name, category, description, document_path, root, content_hash, license, compatibility,
@@ -35,6 +35,10 @@ SELECT {_SKILL_COLUMNS} FROM skills
 WHERE skill_name > :after AND (:category IS NULL OR category = :category)
   AND (removed_at IS NOT NULL) = :removed
 ORDER BY skill_name LIMIT :limit
+"""
+_SKILLS_NAMED: Final = f"""
+SELECT {_SKILL_COLUMNS} FROM skills
+WHERE skill_name IN (SELECT value FROM json_each(?)) AND document_path IS NOT NULL AND removed_at IS NULL
 """
 _VERSIONS: Final = """
 SELECT v.id, v.content_hash, v.size_bytes, v.first_indexed_at, v.last_indexed_at
@@ -101,11 +105,11 @@ _MARK_EMBEDDED: Final = """
 INSERT INTO skill_embedded(generation, skill_id, content_hash) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash
 """
-_TOUCH: Final = "UPDATE skills SET index_seq = ? WHERE id = ?"
 _UPDATE_PLACE: Final = """
 UPDATE skills SET document_path = ?, root = ?, copies = ?, problems = ? WHERE id = ?
 """
 _REMOVE: Final = "UPDATE skills SET removed_at = ?, index_seq = ? WHERE id = ? AND removed_at IS NULL"
+_RUN: Final = "SELECT id, started_at, finished_at, roots, report FROM index_run WHERE id = ?"
 _ADD_RUN: Final = "INSERT INTO index_run(id, started_at, finished_at, roots, report) VALUES (?, ?, ?, ?, ?)"
 _LAST_RUN: Final = """
 SELECT id, started_at, finished_at, roots, report FROM index_run ORDER BY finished_at DESC, rowid DESC LIMIT 1
@@ -114,6 +118,8 @@ SELECT id, started_at, finished_at, roots, report FROM index_run ORDER BY finish
 _FORGET_RUNS: Final = """
 DELETE FROM index_run WHERE id NOT IN (SELECT id FROM index_run ORDER BY finished_at DESC LIMIT 50)
 """
+
+_RUN_JSON: Final = frozenset({"roots", "report"})
 
 LIVE_VECTORS: Final = "skill_vector"
 NEXT_VECTORS: Final = "skill_vector_next"
@@ -136,6 +142,11 @@ class SqliteCatalogue:
         bindings = {"after": after, "limit": limit, "category": category, "removed": removed}
         found = self._db.read("skills", lambda connection: rows(connection, _SKILLS, bindings))
         return [record(SkillRecord, row, json=_SKILL_JSON) for row in found]
+
+    def skills_named(self, skill_names: Sequence[str]) -> dict[str, SkillRecord]:
+        wanted = encode(list(skill_names))
+        found = self._db.read("skills_named", lambda connection: rows(connection, _SKILLS_NAMED, (wanted,)))
+        return {row[1]: record(SkillRecord, row, json=_SKILL_JSON) for row in found}
 
     def versions(self, skill_name: str) -> list[SkillVersion]:
         def query(connection: apsw.Connection) -> list[SkillVersion]:
@@ -231,15 +242,6 @@ class SqliteCatalogue:
 
         return self._db.write("write_document", unit)
 
-    def write_vector(self, skill_id: int, content_hash: str, vector: NDArray[np.float32], generation: int) -> None:
-        def unit(connection: apsw.Connection) -> None:
-            table = _vector_table(connection, generation, vector)
-            _write_vector(connection, table, skill_id, vector)
-            connection.execute(_MARK_EMBEDDED, (generation, skill_id, content_hash))
-            connection.execute(_TOUCH, (value(connection, _NEXT_SEQ), skill_id))
-
-        self._db.write("write_vector", unit)
-
     def update_document(
         self, skill_id: int, *, document_path: str, root: str, copies: Sequence[str], problems: Sequence[str]
     ) -> None:
@@ -270,6 +272,10 @@ class SqliteCatalogue:
 
     def record_run(self, run: IndexRun) -> None:
         def unit(connection: apsw.Connection) -> None:
+            kept = one(connection, _RUN, (run.id,))
+            if kept is not None:
+                require_same("index run", run.id, record(IndexRun, kept, json=_RUN_JSON), run)
+                return
             connection.execute(
                 _ADD_RUN, (run.id, run.started_at, run.finished_at, encode(run.roots), encode(run.report))
             )
@@ -279,7 +285,7 @@ class SqliteCatalogue:
 
     def last_run(self) -> IndexRun | None:
         row = self._db.read("last_run", lambda connection: one(connection, _LAST_RUN))
-        return record(IndexRun, row, json=frozenset({"roots", "report"})) if row else None
+        return record(IndexRun, row, json=_RUN_JSON) if row else None
 
     def roots(self) -> list[str]:
         run = self.last_run()

@@ -76,11 +76,13 @@ def translated() -> Iterator[None]:
         ) from error
     except apsw.ConstraintError as error:
         raise InvalidRecord(f"the store's rules refuse this: {error}") from error
-    except (apsw.TooBigError, apsw.RangeError, apsw.MismatchError) as error:
+    except (apsw.TooBigError, apsw.RangeError, apsw.MismatchError, UnicodeEncodeError, OverflowError) as error:
+        # The last two come from binding a lone surrogate, or a whole number of more than 64 bits.
         raise InvalidRecord(f"a value cannot be stored: {error}") from error
-    except (apsw.IOError, apsw.CantOpenError, apsw.NoMemError) as error:
-        raise StoreUnavailable(
-            f"the database cannot be read or written ({error}); check the disk it lies on", cause="io"
-        ) from error
     except apsw.ConnectionClosedError as error:
         raise StoreUnavailable("the store has been closed", cause="closed") from error
+    except apsw.Error as error:  # CantOpenError, IOError, and whatever else: no driver error leaves the store
+        raise StoreUnavailable(
+            f"the database cannot be read or written ({error}); check the disk it lies on and run `skillrank doctor`",
+            cause="io",
+        ) from error

@@ -57,9 +57,13 @@ class Database:
         return format_time(self.clock())
 
     def write(self, name: str, unit: Callable[[apsw.Connection], T]) -> T:
-        """Run `unit` on the writer; return when it is durable."""
-        with _noting(name):
-            return self._writer.run(unit)
+        """Run `unit` on the writer; return when it is durable. Waiting for others is not the unit's slowness."""
+
+        def noted(connection: apsw.Connection) -> T:
+            with _noting(name):
+                return unit(connection)
+
+        return self._writer.run(noted)
 
     def read(self, name: str, query: Callable[[apsw.Connection], T]) -> T:
         """Run `query` on one snapshot."""
@@ -68,8 +72,9 @@ class Database:
 
     def close(self) -> None:
         """Commit what is queued and release the file."""
-        self._writer.close()
+        # The last connection to close folds the log into the file, and only one that may write can.
         self.readers.close()
+        self._writer.close()
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def searchable(text: str) -> str:
 
 def terms_of(text: str) -> list[str]:
     """Return the words of `text` in order, repeated as they occur, stop words left out unless nothing else is left."""
-    words = [word.lower() for word in _WORD.findall(searchable(text))][:MAX_TERMS]
+    words = [word.lower() for word in _words(searchable(text))]
     return [word for word in words if word not in STOP_WORDS] or words
 
 
@@ -50,4 +50,10 @@ def match_any(text: str) -> str | None:
 
 def match_all_prefixes(text: str) -> str | None:
     """Return an FTS5 expression that matches every word of `text`, each as a prefix; None when it has no word."""
-    return " AND ".join(f'"{word}" *' for word in _WORD.findall(searchable(text))[:MAX_TERMS]) or None
+    # Not `searchable`: what this is asked of is indexed as it stands, a run of an unspaced script as one token.
+    return " AND ".join(f'"{word}" *' for word in _words(_UNSTORABLE.sub(" ", text))) or None
+
+
+def _words(text: str) -> list[str]:
+    """Return the first words of `text`; an underscore alone is a word to Python, but no token to FTS5."""
+    return [word for word in _WORD.findall(text) if word.strip("_")][:MAX_TERMS]

@@ -29,8 +29,8 @@ from store.sqlite.rows import encode, one, record, rows, value
 TOP: Final = 10
 MAX_BUCKETS: Final = 10_000
 _BUCKET_S: Final[dict[Bucket, int]] = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-# Weeks begin on Mondays; the epoch was a Thursday.
-_WEEK_OFFSET_S: Final = 4 * 86_400
+# Weeks begin on Mondays; the epoch was a Thursday, three days after one.
+_WEEK_OFFSET_S: Final = 3 * 86_400
 
 _METRICS: Final = """
 SELECT skill_name, total_invocations, completed_invocations, abandoned_invocations, failed_invocations,

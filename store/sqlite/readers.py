@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +52,7 @@ class Readers:
         connection = self._take(deadline_s)
         healthy = False
         try:
+            self._refuse_when_closed()
             if connection is None:
                 connection = open_connection(self._path, readonly=True)
             connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS_BETWEEN_CHECKS)
@@ -75,18 +76,18 @@ class Readers:
     def close(self) -> None:
         """Close idle connections; a lent one is closed when it comes back."""
         self._closed.set()
-        for _ in range(POOL_SIZE):
-            try:
-                connection = self._idle.get_nowait()
-            except queue.Empty:
-                return
+        # All are taken out before any goes back, or the last one put back would be the next one taken.
+        idle = []
+        with suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for connection in idle:
             if connection is not None:
                 connection.close()
             self._idle.put(None)
 
     def _take(self, deadline_s: float) -> apsw.Connection | None:
-        if self._closed.is_set():
-            raise StoreUnavailable("the store has been closed", cause="closed")
+        self._refuse_when_closed()
         try:
             return self._idle.get(timeout=deadline_s)
         except queue.Empty as error:
@@ -95,3 +96,7 @@ class Readers:
                 cause="deadline",
                 retry_after_s=RETRY_AFTER_S,
             ) from error
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed.is_set():
+            raise StoreUnavailable("the store has been closed", cause="closed")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from store.errors import NotFound
 from store.records import Candidate
 from store.sqlite.database import Database
-from store.sqlite.fulltext import match_any
+from store.sqlite.fulltext import match_any, terms_of
 from store.sqlite.matrix import VectorMatrix
 from store.sqlite.rows import encode, one, rows
 
@@ -49,6 +49,9 @@ class SqliteRetrieval:
 
         return self._db.read("candidates", query)
 
+    def terms(self, text: str) -> list[str]:
+        return terms_of(text)
+
     def similar(self, skill_name: str, *, limit: int) -> list[Candidate]:
         def query(connection: apsw.Connection) -> list[Candidate]:
             row = one(connection, _ID, (skill_name,))
@@ -77,7 +80,7 @@ class SqliteRetrieval:
         also: dict[int, float],
     ) -> dict[int, float]:
         """Return the cosines of the `depth` nearest skills and of those in `also`."""
-        if vectors is None:
+        if vectors is None or not len(vectors):
             return {}
         ids, cosines = self._matrix.similarities(connection, vectors)
         eligible = cosines

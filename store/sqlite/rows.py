@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
+from store.errors import Conflict, InvalidRecord
+
 R = TypeVar("R", bound=msgspec.Struct)
 
 
@@ -41,5 +43,29 @@ def record(kind: type[R], row: tuple[Any, ...], *, json: frozenset[str] = frozen
 
 
 def encode(payload: Any) -> str:
-    """Write a JSON value as the store keeps it."""
-    return msgspec.json.encode(payload).decode()
+    """Write a JSON value as the store keeps it.
+
+    Raises
+    ------
+    InvalidRecord
+        When `payload` holds something that is no JSON value.
+    """
+    try:
+        return msgspec.json.encode(payload).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidRecord(f"a value cannot be written as JSON: {error}") from error
+
+
+def require_same(kind: str, key: str, kept: msgspec.Struct, asked: msgspec.Struct) -> None:
+    """Let a write be repeated.
+
+    Raises
+    ------
+    Conflict
+        When `asked` is not what is kept under its id already.
+    """
+    if encode(kept) != encode(asked):
+        raise Conflict(
+            f"{kind} {key!r} is already recorded with other content; use a new id",
+            recorded=msgspec.to_builtins(kept),
+        )

@@ -9,7 +9,7 @@ import apsw
 from store.errors import NotFound
 from store.records import SearchRecord, ServedSkill
 from store.sqlite.database import Database
-from store.sqlite.rows import encode, one, record
+from store.sqlite.rows import encode, one, record, require_same, rows
 
 _ENSURE_SESSION: Final = """
 INSERT INTO session(id, project_id, user_id, started_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
@@ -39,6 +39,10 @@ class SqliteSearchLog:
 
     def record_search(self, search: SearchRecord) -> None:
         def unit(connection: apsw.Connection) -> None:
+            kept = _find(connection, search.id)
+            if kept is not None:
+                require_same("search", search.id, kept, search)
+                return
             if search.session_id is not None:
                 connection.execute(
                     _ENSURE_SESSION, (search.session_id, search.project_id, search.user_id, search.searched_at)
@@ -72,15 +76,21 @@ class SqliteSearchLog:
 
     def search(self, search_id: str) -> SearchRecord:
         def query(connection: apsw.Connection) -> SearchRecord:
-            row = one(connection, _SEARCH, (search_id,))
-            if row is None:
+            found = _find(connection, search_id)
+            if found is None:
                 raise NotFound("search", search_id)
-            served = [
-                record(ServedSkill, line, json=frozenset({"components"}))
-                for line in connection.execute(_RESULTS, (search_id,))
-            ]
-            cells = list(row)
-            cells[11] = bool(cells[11])
-            return record(SearchRecord, (*cells, served), json=frozenset({"filters", "degraded"}))
+            return found
 
         return self._db.read("search", query)
+
+
+def _find(connection: apsw.Connection, search_id: str) -> SearchRecord | None:
+    row = one(connection, _SEARCH, (search_id,))
+    if row is None:
+        return None
+    served = [
+        record(ServedSkill, line, json=frozenset({"components"})) for line in rows(connection, _RESULTS, (search_id,))
+    ]
+    cells = list(row)
+    cells[11] = bool(cells[11])
+    return record(SearchRecord, (*cells, served), json=frozenset({"filters", "degraded"}))

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 import apsw
+import msgspec
 
 from store.clock import format_time, normalise_time, read_time
 from store.errors import Conflict, InvalidRecord, NotFound
@@ -22,6 +23,7 @@ from store.records import (
     Session,
     SessionEnd,
 )
+from store.sqlite.connection import translated
 from store.sqlite.database import Database
 from store.sqlite.percentiles import refresh_percentiles
 from store.sqlite.rows import encode, one, record, rows
@@ -163,7 +165,11 @@ class SqliteTracking:
         def unit(connection: apsw.Connection) -> list[str]:
             moment = self._db.clock()
             now = format_time(moment)
-            stale = rows(connection, _OPEN_BEFORE, (format_time(moment - older_than),))
+            try:
+                limit = format_time(moment - older_than)
+            except OverflowError:
+                return []  # nothing is older than the calendar
+            stale = rows(connection, _OPEN_BEFORE, (limit,))
             for invocation_id, skill_name, invoked_at in stale:
                 _abandon(connection, invocation_id, skill_name, invoked_at, now, source="sweep")
             return [row[0] for row in stale]
@@ -178,22 +184,29 @@ class SqliteTracking:
         now = self._db.now()
         for invocation, outcome in chunk:
             try:
-                bindings = _invocation_bindings(invocation, now=now)
-                if outcome is not None:
-                    _check_outcome(outcome)
-                if _find_invocation(connection, bindings["id"]) is not None:
-                    duplicates += 1
-                    continue
-                with connection:  # a savepoint: a row that the schema refuses leaves nothing behind
-                    _add_invocation(connection, bindings)
-                    if outcome is not None:
-                        _add_outcome(
-                            connection, bindings["id"], bindings["skill_name"], bindings["invoked_at"], outcome, now
-                        )
-                imported += 1
-            except (InvalidRecord, apsw.ConstraintError) as error:
+                with translated():
+                    added = _import_row(connection, invocation, outcome, now)
+            except InvalidRecord as error:
                 refused.append((invocation.id or "", str(error)))
+            else:
+                imported += added
+                duplicates += not added
         return ImportReport(imported=imported, duplicates=duplicates, refused=refused)
+
+
+def _import_row(connection: apsw.Connection, invocation: NewInvocation, outcome: NewOutcome | None, now: str) -> bool:
+    """Add one use; return whether it is new."""
+    bindings = _invocation_bindings(invocation, now=now)
+    if outcome is not None:
+        _check_outcome(outcome)
+    if _find_invocation(connection, bindings["id"]) is not None:
+        return False
+    with connection:  # a savepoint: a row that the schema refuses leaves nothing behind
+        _add_invocation(connection, bindings)
+        if outcome is not None:
+            ended = _ended_as_told(outcome, bindings["invoked_at"])
+            _write_outcome(connection, bindings["id"], bindings["skill_name"], ended)
+    return True
 
 
 def _session(connection: apsw.Connection, session_id: str) -> Session:
@@ -264,19 +277,39 @@ def _add_invocation(connection: apsw.Connection, bindings: dict[str, Any]) -> No
 def _add_outcome(
     connection: apsw.Connection, invocation_id: str, skill_name: str, invoked_at: str, outcome: NewOutcome, now: str
 ) -> None:
+    finished_at = normalise_time(outcome.finished_at) if outcome.finished_at else now
+    _write_outcome(connection, invocation_id, skill_name, _ended_at(outcome, invoked_at, finished_at))
+
+
+def _ended_as_told(outcome: NewOutcome, invoked_at: str) -> NewOutcome:
+    """Complete an imported outcome from what it tells alone: the present time says nothing of a past use."""
+    if outcome.finished_at is not None:
+        return _ended_at(outcome, invoked_at, normalise_time(outcome.finished_at))
+    try:
+        moment = read_time(invoked_at) + timedelta(seconds=outcome.duration_seconds or 0.0)
+    except OverflowError as error:
+        raise InvalidRecord("the duration reaches past the calendar's end", field="duration_seconds") from error
+    return msgspec.structs.replace(outcome, finished_at=format_time(moment))
+
+
+def _ended_at(outcome: NewOutcome, invoked_at: str, finished_at: str) -> NewOutcome:
     # A clock that went backwards must give neither a finish before the start nor a negative duration.
-    finished_at = max(normalise_time(outcome.finished_at) if outcome.finished_at else now, invoked_at)
+    finished_at = max(finished_at, invoked_at)
     duration = outcome.duration_seconds
     if duration is None:
-        duration = (read_time(finished_at) - read_time(invoked_at)).total_seconds()
+        duration = min((read_time(finished_at) - read_time(invoked_at)).total_seconds(), MAX_DURATION_S)
+    return msgspec.structs.replace(outcome, finished_at=finished_at, duration_seconds=float(duration))
+
+
+def _write_outcome(connection: apsw.Connection, invocation_id: str, skill_name: str, outcome: NewOutcome) -> None:
     connection.execute(
         _ADD_OUTCOME,
         (
             invocation_id,
             skill_name,
             outcome.outcome,
-            finished_at,
-            min(float(duration), MAX_DURATION_S),
+            outcome.finished_at,
+            outcome.duration_seconds,
             outcome.error_type,
             encode(outcome.follow_up_actions),
             outcome.source,
@@ -295,6 +328,8 @@ def _require_same_start(recorded: Invocation, asked: NewInvocation) -> None:
         wanted = getattr(asked, field)
         if field == "invoked_at":
             wanted = normalise_time(wanted) if wanted else recorded.invoked_at
+        elif field in _INVOCATION_JSON:
+            wanted = msgspec.json.decode(encode(wanted))
         if wanted != getattr(recorded, field):
             raise Conflict(
                 f"invocation {recorded.id!r} is already recorded with another {field}: "
@@ -307,7 +342,7 @@ def _require_same_outcome(recorded: Invocation, asked: NewOutcome) -> None:
     same = (
         recorded.outcome == asked.outcome
         and recorded.error_type == asked.error_type
-        and recorded.follow_up_actions == asked.follow_up_actions
+        and recorded.follow_up_actions == msgspec.json.decode(encode(asked.follow_up_actions))
         and asked.duration_seconds in {None, recorded.duration_seconds}
     )
     if not same:

@@ -99,9 +99,10 @@ class Writer:
     def _commit_group(self, group: list[tuple[Unit[Any], Future[Any]]]) -> None:
         try:
             results = self._run_group(unit for unit, _ in group)
-        except Exception as error:  # noqa: BLE001  the thread's border: the error goes to whoever waits
-            if len(group) == 1:
-                group[0][1].set_exception(error)
+        except BaseException as error:  # noqa: BLE001  the thread's border: the error goes to whoever waits
+            if len(group) == 1 or _would_wait_again(error):
+                for _, future in group:
+                    future.set_exception(error)
                 return
             # The group fell as a whole (a full disk, say); alone, a smaller unit may still fit.
             for member in group:
@@ -155,6 +156,11 @@ class Writer:
                     ) from error
             else:
                 return
+
+
+def _would_wait_again(error: BaseException) -> bool:
+    # The group has waited its whole deadline for the lock; its members must not wait as long again, in turn.
+    return isinstance(error, StoreUnavailable) and error.cause == "locked"
 
 
 class _Failure:

@@ -1,0 +1,43 @@
+# Everything runs from .venv, which the first command makes. PYTHON chooses the interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Models are read from installed packages and local folders; nothing is asked of a model hub.
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: demo test lint format benchmark clean
+
+# SKILLS="folder…" indexes your own skills instead of the library that comes along.
+demo: $(VENV)/installed
+	$(BIN)/skillrank demo --data-dir demo-data $(SKILLS)
+
+test: $(VENV)/installed-dev lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# Medians of real runs; see tests/benchmarks. SKILLS="folder…" measures your own library.
+benchmark: $(VENV)/installed-dev
+	$(BIN)/python -m tests.benchmarks $(SKILLS)
+
+clean:
+	rm -rf $(VENV) demo-data
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "skillrank needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@

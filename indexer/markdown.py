@@ -1,0 +1,65 @@
+"""Tells what each line of a Markdown text is, as far as headings and fenced code go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
+# What follows a fence of backticks holds none, or else it is inline code.
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line.
+
+    Attributes
+    ----------
+    kind : {'blank', 'prose', 'heading', 'fence', 'code'}
+        'fence' opens or closes code; within code every line is 'code'. What is none of the others is 'prose'.
+    text : str
+        Without its newline.
+    start : int
+        Where it starts in the whole text.
+    title : str
+        The text of a heading, else empty.
+    """
+
+    kind: Literal["blank", "prose", "heading", "fence", "code"]
+    text: str
+    start: int
+    title: str
+
+
+def read_lines(text: str) -> Iterator[Line]:
+    r"""Yield the lines of a text whose lines end with ``\n``; headings are those with ``#`` (CommonMark 4.2, 4.5)."""
+    start = 0
+    fence = ""
+    for line in text.split("\n"):
+        if fence:
+            closes = _closes(fence, line)
+            yield Line("fence" if closes else "code", line, start, "")
+            fence = "" if closes else fence
+        elif opening := _FENCE.match(line):
+            fence = opening[1]
+            yield Line("fence", line, start, "")
+        elif heading := _HEADING.match(line):
+            yield Line("heading", line, start, _title(line[heading.end(1) :]))
+        else:
+            yield Line("prose" if line.strip() else "blank", line, start, "")
+        start += len(line) + 1
+
+
+def _closes(fence: str, line: str) -> bool:
+    mark = line.strip()
+    return len(mark) >= len(fence) and mark == fence[0] * len(mark) and not line.startswith("    ")
+
+
+def _title(text: str) -> str:
+    title = text.strip()
+    opened = title.rstrip("#")
+    # A closing run of # counts only behind a space: "C#" is a title.
+    return opened.rstrip() if not opened or opened[-1].isspace() else title

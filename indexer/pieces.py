@@ -1,0 +1,195 @@
+"""Cuts a document into the pieces that are embedded and that are shown as the matching passage."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from indexer.document import SkillDocument
+from indexer.markdown import Line, read_lines
+
+# Raise it when the same document would give other pieces or other embedded texts: the index is then built anew.
+PIECES_SCHEMA = 1
+
+PIECE_CHARS = 1_200
+MAX_PIECES = 64
+HEAD_CHARS = 1_200
+
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]?(?=\s)|[\u3002\uff01\uff1f\uff1b][\u300d\u300f\u201d\uff09]?")
+# Scripts written without spaces between words: kana and Han, with their punctuation and full-width forms.
+_UNSPACED = re.compile(r"[\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+_JOINER = "\N{ZERO WIDTH JOINER}"
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a document.
+
+    Attributes
+    ----------
+    ordinal : int
+        Position in the document, from 0.
+    kind : {'summary', 'body'}
+    heading : str
+        The Markdown heading that the piece begins under; empty for the summary and above the first heading.
+    text : str
+        For a body piece exactly ``body[start:end]``.
+    start, end : int
+        Span in characters of the body; both 0 for the summary.
+    """
+
+    ordinal: int
+    kind: Literal["summary", "body"]
+    heading: str
+    text: str
+    start: int
+    end: int
+
+
+class _Block(msgspec.Struct, frozen=True):
+    """A stretch of the body that belongs together; never empty, without white space at its ends."""
+
+    start: int
+    end: int
+    heading: str
+    starts_section: bool
+
+
+def split(document: SkillDocument) -> list[Piece]:
+    """Cut a document into a summary and at most 63 body pieces that together hold every word of the body.
+
+    Pieces follow the text without overlap; between two of them there is only white space, or nothing where a run
+    without spaces (CJK) was cut. Their aim is 1,200 characters: they end before a heading when they have a third of
+    that, else between paragraphs, and only where a paragraph is longer inside it, at the end of a line or sentence or
+    else between words. A word is cut only when it is longer than a piece. In documents that would need more pieces
+    than there may be, the aim is doubled until they do not.
+    """
+    summary = Piece(ordinal=0, kind="summary", heading="", text=_summary(document), start=0, end=0)
+    blocks = list(_sections(document.body))
+    aim_chars = PIECE_CHARS
+    spans = _pack(document.body, blocks, aim_chars)
+    while len(spans) >= MAX_PIECES:
+        aim_chars *= 2
+        spans = _pack(document.body, blocks, aim_chars)
+    return [
+        summary,
+        *(
+            Piece(ordinal=i, kind="body", heading=heading, text=document.body[start:end], start=start, end=end)
+            for i, (start, end, heading) in enumerate(spans, start=1)
+        ),
+    ]
+
+
+def embedded_texts(document: SkillDocument) -> list[str]:
+    """Return the texts whose vectors stand for a document: its summary, and its head.
+
+    The head is the name, the description and the first 1,200 characters of the body. Neither is ever empty.
+    """
+    head = f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}"
+    return [_summary(document), head.strip()]
+
+
+def _summary(document: SkillDocument) -> str:
+    description = " ".join(document.description.split())
+    return f"{_spoken_name(document)}: {description}" if description else _spoken_name(document)
+
+
+def _spoken_name(document: SkillDocument) -> str:
+    return " ".join(re.split(r"[-_\s]+", document.skill_name)).strip() or document.skill_name
+
+
+def _sections(body: str) -> Iterator[_Block]:
+    """Yield the body's blocks in order, each with the headings above it; no text but white space lies between."""
+    headings: _Block | None = None
+    for block in _blocks(body):
+        if block.starts_section:
+            headings = _join(headings, block)
+        else:
+            yield _join(headings, block)
+            headings = None
+    if headings:
+        yield headings
+
+
+def _join(first: _Block | None, second: _Block) -> _Block:
+    if first is None:
+        return second
+    return _Block(first.start, second.end, second.heading, starts_section=True)
+
+
+def _blocks(body: str) -> Iterator[_Block]:
+    """Yield paragraphs, code with its fences, and headings."""
+    heading = ""
+    start: int | None = None
+    end = 0
+    in_code = False
+    for line in read_lines(body):
+        opens = line.kind == "fence" and not in_code
+        closes = line.kind == "fence" and in_code
+        if start is not None and (opens or line.kind in {"blank", "heading"}):
+            yield _Block(start, end, heading, starts_section=False)
+            start = None
+        if line.text.strip():
+            start = _text_start(line) if start is None else start
+            end = line.start + len(line.text.rstrip())
+        if line.kind == "heading" and start is not None:
+            heading = line.title
+            yield _Block(start, end, heading, starts_section=True)
+            start = None
+        if closes and start is not None:
+            yield _Block(start, end, heading, starts_section=False)
+            start = None
+        in_code = opens or (in_code and not closes)
+    if start is not None:
+        yield _Block(start, end, heading, starts_section=False)
+
+
+def _text_start(line: Line) -> int:
+    return line.start + len(line.text) - len(line.text.lstrip())
+
+
+def _pack(body: str, blocks: list[_Block], aim_chars: int) -> list[tuple[int, int, str]]:
+    """Return (start, end, heading) of pieces of at most `aim_chars`, made of whole blocks where those fit."""
+    spans: list[tuple[int, int, str]] = []
+    start = end = 0
+    heading = ""
+    for block in blocks:
+        is_full = block.end - start > aim_chars
+        is_next_section = block.starts_section and end - start >= aim_chars // 3
+        if end > start and (is_full or is_next_section):
+            spans.append((start, end, heading))
+            start = end
+        if start == end:
+            start, heading = block.start, block.heading
+        end = block.end
+        while end - start > aim_chars:
+            cut = _find_cut(body, start, start + aim_chars)
+            spans.append((start, start + len(body[start:cut].rstrip()), heading))
+            start = end - len(body[cut:end].lstrip())
+    if end > start:
+        spans.append((start, end, heading))
+    return spans
+
+
+def _find_cut(body: str, start: int, limit: int) -> int:
+    """Return the best place in (start, limit] to end a piece, given that the text goes on beyond `limit`."""
+    middle = (start + limit) // 2
+    line_end = body.rfind("\n", middle, limit + 1)
+    if line_end > 0:
+        return line_end
+    sentence_ends = [match.end() for match in _SENTENCE_END.finditer(body, middle, limit)]
+    if sentence_ends:
+        return sentence_ends[-1]
+    return next((i for i in range(limit, start, -1) if _is_border(body, i)), limit)
+
+
+def _is_border(body: str, i: int) -> bool:
+    """Whether a piece may end before the character at `i` without cutting a word or a character that is composed."""
+    before, after = body[i - 1], body[i]
+    if before.isspace() or after.isspace():
+        return True
+    is_composed = _JOINER in {before, after} or unicodedata.category(after).startswith("M")
+    return not is_composed and bool(_UNSPACED.match(before) or _UNSPACED.match(after))

@@ -1,0 +1,362 @@
+"""One index run: compare the roots with the store, and do only what differs.
+
+Content hashes decide. Every document is written as one unit, with what is needed to see that it is done, so a run
+that is killed anywhere is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.protocol import Encoder
+from indexer.discovery import Found, Unreadable, find_documents
+from indexer.document import SkillDocument, UnparsableDocument, content_hash, parse_document, read_bytes
+from indexer.naming import Assigned, Claim, Named, assign_names
+from indexer.pieces import PIECES_SCHEMA, embedded_texts, split
+from indexer.report import Copy, IndexReport, Problem, Progress, Shadowed, Unparsable
+from store.clock import format_time, system_clock
+from store.protocol import Store
+from store.records import Chunk, DocumentState, DocumentWrite, Generation, IndexRun
+
+BATCH: Final = 64
+_WRITERS: Final = 16
+
+
+class EncoderSource(Protocol):
+    """Knows which model will embed, and loads it only when there is something to embed."""
+
+    @property
+    def model_id(self) -> str:
+        """The identity of the model."""
+
+    def load(self) -> Encoder:
+        """Return the encoder of that model."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """A document as it lies on disk; what it says is read again when it is indexed, so that a scan stays small."""
+
+    found: Found
+    content_hash: str
+    declared_name: str
+    problems: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A document to embed and write."""
+
+    found: Found
+    skill_name: str
+    kind: Literal["added", "changed", "embedded"]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What must be done."""
+
+    work: list[_Work] = field(default_factory=list)
+    place: list[tuple[DocumentState, Found]] = field(default_factory=list)
+    remove: list[DocumentState] = field(default_factory=list)
+    unchanged: int = 0
+
+
+def run_index(
+    store: Store,
+    source: EncoderSource,
+    roots: Sequence[Path],
+    *,
+    forget: Sequence[Path] = (),
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> IndexReport:
+    """Bring the index up to date with the documents below `roots`, and keep the report.
+
+    Documents of other roots stay as they are. A document that could be read before and cannot be read now keeps
+    being served as it was, and is reported.
+
+    Parameters
+    ----------
+    store : Store
+    source : EncoderSource
+        Its encoder is loaded only when something must be embedded.
+    roots : sequence of Path
+        In order of precedence: the first document keeps a name that several claim.
+    forget : sequence of Path
+        Roots whose documents are no longer served, whether they exist or not.
+    on_progress : callable
+        Called often, from this thread.
+    should_stop : callable
+        Asked between batches; True ends the run with `complete` False and nothing half done.
+
+    Raises
+    ------
+    RootNotFound
+        When a root does not exist; nothing is changed then.
+    EmbeddingError
+        When the model cannot be loaded; removals and what was indexed before stay.
+    """
+    return _Run(store, source, roots, forget, on_progress, should_stop).run()
+
+
+class _Run:
+    def __init__(
+        self,
+        store: Store,
+        source: EncoderSource,
+        roots: Sequence[Path],
+        forget: Sequence[Path],
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._roots = [root.resolve() for root in roots]
+        self._forget = {root.resolve() for root in forget}
+        self._on_progress = on_progress
+        self._should_stop = should_stop
+        self._unparsable: list[Unparsable] = []
+        self._copies: dict[str, list[str]] = {}
+        self._done: Counter[str] = Counter()
+        self._stopped = False
+
+    def run(self) -> IndexReport:
+        started, started_at = time.perf_counter(), format_time(system_clock())
+        generation = self._known_generation()
+        states = {s.document_path: s for s in self._store.documents(generation.generation if generation else None)}
+        scanned = self._scan(states)
+        named = self._name(scanned, states)
+        plan = self._plan(scanned, named, states)
+        for state in plan.remove:
+            self._store.remove_document(state.skill_id)
+        for state, found in plan.place:
+            self._store.update_document(
+                state.skill_id,
+                document_path=found.path,
+                root=found.root,
+                copies=self._copies.get(found.path, []),
+                problems=state.problems,
+            )
+        if plan.work or generation is None:
+            generation = self._index(plan)
+        elif generation.status == "building":
+            self._store.publish_generation(generation.generation)
+        report = self._report(plan, scanned, named, generation.generation, time.perf_counter() - started)
+        self._store.record_run(
+            IndexRun(
+                id=str(uuid.uuid4()),
+                started_at=started_at,
+                finished_at=format_time(system_clock()),
+                roots=[
+                    root
+                    for root in dict.fromkeys([*self._store.roots(), *map(str, self._roots)])
+                    if Path(root) not in self._forget
+                ],
+                report=msgspec.to_builtins(report),
+            )
+        )
+        return report
+
+    def _known_generation(self) -> Generation | None:
+        """Return the generation to write to when it exists already, so that the model need not be loaded."""
+        for generation in (self._store.live_generation(), self._store.building_generation()):
+            if generation and (generation.model_id, generation.pieces_schema) == (self._source.model_id, PIECES_SCHEMA):
+                return self._store.open_generation(self._source.model_id, generation.dimension, PIECES_SCHEMA)
+        return None
+
+    def _scan(self, states: dict[str, DocumentState]) -> dict[str, _Scanned]:
+        scanned: dict[str, _Scanned] = {}
+        copied = {path: state for state in states.values() for path in state.copies}
+        for item in find_documents(self._roots):
+            if isinstance(item, Unreadable):
+                self._unparsable.append(Unparsable(path=item.path, reason=item.reason))
+                continue
+            try:
+                scanned[item.path] = _look(item, states.get(item.path) or copied.get(item.path))
+            except UnparsableDocument as error:
+                self._unparsable.append(Unparsable(path=error.path, reason=error.reason))
+            self._on_progress(Progress(stage="scanning", done=len(scanned), total=None))
+        return scanned
+
+    def _name(self, scanned: dict[str, _Scanned], states: dict[str, DocumentState]) -> dict[str, Named]:
+        claims = [
+            Claim(path=path, name=each.declared_name, content_hash=each.content_hash) for path, each in scanned.items()
+        ]
+        # What this run does not look at, or cannot read, still holds its name.
+        claims += [
+            Claim(path=path, name=state.declared_name, content_hash=state.content_hash)
+            for path, state in states.items()
+            if path not in scanned and not self._is_gone(state)
+        ]
+        previous = {
+            path: Assigned(name=state.skill_name, content_hash=state.content_hash) for path, state in states.items()
+        }
+        named = {each.path: each for each in assign_names(claims, previous)}
+        for path, each in named.items():
+            if each.status == "copy" and each.behind is not None:
+                self._copies.setdefault(each.behind, []).append(path)
+        return named
+
+    def _is_gone(self, state: DocumentState) -> bool:
+        """Tell whether a document that was not found is no longer there, as far as this run looked."""
+        path = Path(state.document_path)
+        if Path(state.root) in self._forget:
+            return True
+        looked = any(Path(state.root) == root or path.is_relative_to(root) for root in self._roots)
+        return looked and not any(path.is_relative_to(each.path) for each in self._unparsable)
+
+    def _plan(self, scanned: dict[str, _Scanned], named: dict[str, Named], states: dict[str, DocumentState]) -> _Plan:
+        plan = _Plan()
+        by_name = {state.skill_name: state for state in states.values()}
+        for path, each in scanned.items():
+            if named[path].status == "copy":
+                continue
+            skill_name = named[path].name
+            state = by_name.get(skill_name)
+            if state is None:
+                plan.work.append(_Work(each.found, skill_name, "added"))
+            elif (state.content_hash, state.declared_name) != (each.content_hash, each.declared_name):
+                plan.work.append(_Work(each.found, skill_name, "changed"))
+            else:
+                plan.unchanged += 1
+                copies = self._copies.get(path, [])
+                if (state.document_path, state.root, state.copies) != (path, each.found.root, copies):
+                    plan.place.append((state, each.found))
+        served = {each.name for each in named.values()}
+        plan.remove = [state for state in states.values() if state.skill_name not in served and self._is_gone(state)]
+        written = {work.skill_name for work in plan.work}
+        gone = {state.skill_name for state in plan.remove}
+        plan.work += [
+            _Work(Found(path=state.document_path, root=state.root), state.skill_name, "embedded")
+            for state in states.values()
+            if not state.embedded and state.skill_name not in written | gone
+        ]
+        return plan
+
+    def _index(self, plan: _Plan) -> Generation:
+        encoder = self._source.load()
+        generation = self._store.open_generation(self._source.model_id, encoder.dimension, PIECES_SCHEMA)
+        pending: list[Future[int]] = []
+        taken = 0
+        with ThreadPoolExecutor(_WRITERS, thread_name_prefix="skillrank-index") as pool:
+            for start in range(0, len(plan.work), BATCH):
+                batch = list(self._read(plan.work[start : start + BATCH]))
+                vectors = _embed(encoder, [document for _, document in batch])
+                # The writers commit one batch while the model works on the next.
+                for write in pending:
+                    write.result()
+                pending = [
+                    pool.submit(self._write, document, work.skill_name, vector, generation.generation)
+                    for (work, document), vector in zip(batch, vectors, strict=True)
+                ]
+                self._done.update(work.kind for work, _ in batch)
+                taken = min(start + BATCH, len(plan.work))
+                self._on_progress(Progress(stage="indexing", done=taken, total=len(plan.work)))
+                if self._should_stop():
+                    self._stopped = taken < len(plan.work)
+                    break
+            for write in pending:
+                write.result()
+        if not self._stopped and generation.status == "building":
+            self._on_progress(Progress(stage="publishing", done=taken, total=taken))
+            self._store.publish_generation(generation.generation)
+        return generation
+
+    def _read(self, batch: Sequence[_Work]) -> Iterator[tuple[_Work, SkillDocument]]:
+        for work in batch:
+            try:
+                yield work, parse_document(read_bytes(work.found), work.found)
+            except UnparsableDocument as error:  # it changed since it was scanned
+                self._unparsable.append(Unparsable(path=error.path, reason=error.reason))
+
+    def _write(self, document: SkillDocument, skill_name: str, vector: NDArray[np.float32], generation: int) -> int:
+        return self._store.write_document(
+            DocumentWrite(
+                skill_name=skill_name,
+                declared_name=document.skill_name,
+                category=document.category,
+                description=document.description,
+                body=document.body,
+                document_path=document.path,
+                root=document.root,
+                content_hash=document.content_hash,
+                size_bytes=document.size_bytes,
+                license=document.license,
+                compatibility=document.compatibility,
+                allowed_tools=list(document.allowed_tools),
+                metadata=dict(document.metadata),
+                problems=list(document.problems),
+                copies=self._copies.get(document.path, []),
+                chunks=[
+                    Chunk(
+                        ordinal=piece.ordinal,
+                        kind=piece.kind,
+                        heading=piece.heading,
+                        text=piece.text,
+                        span_start=piece.start,
+                        span_end=piece.end,
+                    )
+                    for piece in split(document)
+                ],
+                vector=vector,
+            ),
+            generation,
+        )
+
+    def _report(
+        self, plan: _Plan, scanned: dict[str, _Scanned], named: dict[str, Named], generation: int, seconds: float
+    ) -> IndexReport:
+        seen = [(each, named[path]) for path, each in scanned.items()]
+        return IndexReport(
+            added=self._done["added"],
+            changed=self._done["changed"],
+            removed=len(plan.remove),
+            unchanged=plan.unchanged,
+            embedded=self._done.total(),
+            documents=self._store.counts()[0],
+            shadowed=[
+                Shadowed(path=n.path, declared_name=each.declared_name, skill_name=n.name, behind=n.behind)
+                for each, n in seen
+                if n.status == "shadowed"
+            ],
+            copies=[Copy(path=n.path, skill_name=n.name, of=n.behind or "") for _, n in seen if n.status == "copy"],
+            unparsable=self._unparsable,
+            repaired=[
+                Problem(path=n.path, problems=each.problems) for each, n in seen if each.problems and n.status != "copy"
+            ],
+            generation=generation,
+            model_id=self._source.model_id,
+            seconds=round(seconds, 3),
+            complete=not self._stopped,
+        )
+
+
+def _look(found: Found, state: DocumentState | None) -> _Scanned:
+    raw = read_bytes(found)
+    digest = content_hash(raw)
+    if state is not None and state.content_hash == digest:
+        return _Scanned(found, digest, state.declared_name, state.problems)
+    document = parse_document(raw, found)
+    return _Scanned(found, digest, document.skill_name, list(document.problems))
+
+
+def _embed(encoder: Encoder, documents: Sequence[SkillDocument]) -> NDArray[np.float32]:
+    """Return one unit vector for each document: the mean of its texts' vectors, float32 (n, dimension)."""
+    texts = [embedded_texts(document) for document in documents]
+    vectors = encoder.encode_documents([text for each in texts for text in each])
+    ends = np.cumsum([len(each) for each in texts])
+    means = np.stack([part.mean(axis=0) for part in np.split(vectors, ends[:-1])]) if texts else vectors
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    return np.asarray(means / np.maximum(lengths, 1e-12), dtype=np.float32)

@@ -1,0 +1,85 @@
+"""What a search asks and answers: the same for HTTP, the command line and whoever calls in process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from store.records import Confidence
+
+MAX_RESULTS = 50
+
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question and what is known of who asks."""
+
+    query: Annotated[str, msgspec.Meta(description="What you want to do, in your own words: two words or a page.")]
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULTS, description="How many skills to return.")] = 10
+    session_id: Identifier | None = None
+    user_id: Identifier | None = None
+    project_id: Identifier | None = None
+    workflow_phase: Identifier | None = None
+    category: Annotated[str, msgspec.Meta(description="Only skills of this category.")] | None = None
+
+
+class Components(msgspec.Struct, frozen=True, kw_only=True):
+    """What made a score; the score is log_relevance + success + speed."""
+
+    log_relevance: float
+    success: float
+    speed: float
+    fused: float
+    similarity: float | None
+    bm25: float | None
+    fits: bool
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded of a skill's uses."""
+
+    uses: int
+    completed: int
+    failed: int
+    abandoned: int
+    cancelled: int
+    completion_rate: float | None
+    believed_success: float
+    typical_seconds: float | None
+    last_used: str | None
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the document that speaks to the question."""
+
+    heading: str
+    text: str
+
+
+class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """One skill of the answer."""
+
+    position: int
+    skill_name: str
+    description: str
+    category: str | None
+    document_path: str | None
+    score: float
+    components: Components
+    evidence: Evidence
+    reasons: list[str]
+    passage: Passage | None
+
+
+class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The ranked skills, and how sure the service is that they fit."""
+
+    search_id: str
+    confidence: Confidence
+    message: str
+    results: list[RankedSkill]
+    weights_version: str
+    degraded: list[str]
+    elapsed_ms: float

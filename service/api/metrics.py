@@ -1,0 +1,59 @@
+"""What the log adds up to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.params import Parameter
+
+from service.api.dependencies import GivenStore
+from store.errors import NotFound
+from store.records import Bucket, MetricsSummary, SkillMetrics, TimelineBucket, WorkflowPath
+from store.windows import parse_window
+
+
+class MetricsController(Controller):
+    """Analytical queries."""
+
+    path = "/api/metrics"
+    tags = ["metrics"]
+
+    @get(operation_id="listMetrics", sync_to_thread=True)
+    def all_metrics(self, store: GivenStore) -> list[SkillMetrics]:
+        """Return the metrics of every skill ever used, most used first."""
+        return store.all_metrics()
+
+    @get("/summary", operation_id="getMetricsSummary", sync_to_thread=True)
+    def summary(self, store: GivenStore) -> MetricsSummary:
+        """Return the dashboard's totals."""
+        return store.summary()
+
+    @get("/{skill_name:str}", operation_id="getSkillMetrics", sync_to_thread=True)
+    def skill(self, skill_name: str, store: GivenStore) -> SkillMetrics:
+        """Return one skill's metrics."""
+        metrics = store.skill_metrics(skill_name)
+        if metrics is None:
+            raise NotFound("recorded use of the skill", skill_name)
+        return metrics
+
+    @get("/{skill_name:str}/timeline", operation_id="getSkillTimeline", sync_to_thread=True)
+    def timeline(
+        self, skill_name: str, store: GivenStore, window: str = "7d", bucket: Bucket = "hour"
+    ) -> list[TimelineBucket]:
+        """Return uses by bucket of time, oldest first, empty buckets included."""
+        return store.timeline(skill_name, window=parse_window(window), bucket=bucket)
+
+
+class WorkflowPathController(Controller):
+    """The workflow paths that skills were used on."""
+
+    path = "/api/workflow-paths"
+    tags = ["metrics"]
+
+    @get(operation_id="searchWorkflowPaths", sync_to_thread=True)
+    def search(
+        self, store: GivenStore, q: str, limit: Annotated[int, Parameter(ge=1, le=500)] = 100
+    ) -> list[WorkflowPath]:
+        """Return the paths that hold every word of `q`, most used first."""
+        return store.search_workflow_paths(q, limit=limit)

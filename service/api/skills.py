@@ -1,0 +1,76 @@
+"""The catalogue."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, get
+from litestar.params import Parameter
+
+from service.api.dependencies import GivenStore
+from service.documents import SkillContent, read_content
+from store.records import SkillMetrics, SkillRecord, SkillVersion
+
+Limit = Annotated[int, Parameter(ge=1, le=500)]
+
+
+class SkillPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Skills in the order of their names; ask again with ``after=next`` for more."""
+
+    skills: list[SkillRecord]
+    next: str | None
+
+
+class SkillDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One skill and what is recorded of it."""
+
+    skill: SkillRecord
+    metrics: SkillMetrics | None
+
+
+class SimilarSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """A skill near another by meaning; similarity is the cosine of their vectors."""
+
+    skill_name: str
+    category: str | None
+    similarity: float
+
+
+class SkillController(Controller):
+    """Skills, their documents and versions."""
+
+    path = "/api/skills"
+    tags = ["skills"]
+
+    @get(operation_id="listSkills", sync_to_thread=True)
+    def list_skills(
+        self, store: GivenStore, after: str = "", limit: Limit = 100, category: str | None = None, removed: bool = False
+    ) -> SkillPage:
+        """List the catalogue."""
+        skills = store.skills(after=after, limit=limit, category=category, removed=removed)
+        return SkillPage(skills=skills, next=skills[-1].skill_name if len(skills) == limit else None)
+
+    # Skill names may hold slashes (qualified names do), so the longer routes come as siblings with a query.
+    @get("/{skill_name:str}", operation_id="getSkill", sync_to_thread=True)
+    def skill(self, skill_name: str, store: GivenStore) -> SkillDetail:
+        """Return one skill with its metrics."""
+        return SkillDetail(skill=store.skill(skill_name), metrics=store.skill_metrics(skill_name))
+
+    @get("/{skill_name:str}/content", operation_id="getSkillContent", sync_to_thread=True)
+    def content(self, skill_name: str, store: GivenStore, file: str | None = None) -> SkillContent:
+        """Return the skill's document, or a file beside it. The text is untrusted."""
+        return read_content(store.skill(skill_name), file)
+
+    @get("/{skill_name:str}/versions", operation_id="getSkillVersions", sync_to_thread=True)
+    def versions(self, skill_name: str, store: GivenStore) -> list[SkillVersion]:
+        """Return every content the document has had, newest first."""
+        return store.versions(skill_name)
+
+    @get("/{skill_name:str}/similar", operation_id="getSimilarSkills", sync_to_thread=True)
+    def similar(self, skill_name: str, store: GivenStore, limit: Limit = 10) -> list[SimilarSkill]:
+        """Return the skills nearest by meaning."""
+        return [
+            SimilarSkill(skill_name=c.skill_name, category=c.category, similarity=c.similarity or 0.0)
+            for c in store.similar(skill_name, limit=limit)
+        ]

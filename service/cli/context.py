@@ -1,0 +1,68 @@
+"""What every command needs: settings, a console, and errors said in one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+
+from migrations.errors import SkillrankError
+from service.encoders import Encoders
+from service.settings import Settings, read_settings
+from store.protocol import Store
+from store.sqlite import open_store
+
+CONSOLE: Final = Console()
+ERRORS: Final = Console(stderr=True)
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data lives (or SKILLRANK_DATA_DIR).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Model = Annotated[str | None, typer.Option("--model", help="The embedding model (or SKILLRANK_MODEL).")]
+
+
+def settings_for(data_dir: Path | None = None, **given: Any) -> Settings:
+    """Return the settings, with what the command line gives above what the environment says."""
+    options = {name: value for name, value in given.items() if value is not None}
+    if data_dir is not None:
+        options["data_dir"] = data_dir.expanduser()
+    return msgspec.structs.replace(read_settings(), **options)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[tuple[Store, Encoders]]:
+    """Open the store and the encoders of `settings`; close the store afterwards."""
+    store = open_store(settings.database)
+    try:
+        yield store, Encoders(settings.model, settings.models_dir)
+    finally:
+        store.close()
+
+
+@contextmanager
+def saying_errors() -> Iterator[None]:
+    """Print an error of ours as one line on standard error and leave with status 1."""
+    try:
+        yield
+    except SkillrankError as error:
+        ERRORS.print(f"[bold red]skillrank:[/] {_plain(str(error))}", highlight=False)
+        raise typer.Exit(1) from error
+
+
+def print_json(payload: Any) -> None:
+    """Print any record as indented JSON, and nothing else, on standard output."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(payload), indent=2).decode() + "\n")
+
+
+def plain(text: str) -> str:
+    """Return untrusted text without control characters and with rich's markup taken as text."""
+    return _plain("".join(character if character.isprintable() else " " for character in text))
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,49 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service import VERSION
+from service.cli import indexing, metrics, searching, serving, tracking, upkeep
+from service.cli.context import CONSOLE, saying_errors
+
+app = typer.Typer(
+    name="skillrank",
+    help="Which skill should I use? Ranked by meaning and by what really happened.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("index")(indexing.index)
+app.command("search")(searching.search)
+app.command("serve")(serving.serve)
+app.command("demo")(serving.demo)
+app.command("skills")(searching.skills)
+app.command("doctor")(upkeep.doctor)
+app.add_typer(tracking.track, name="track")
+app.add_typer(tracking.session, name="session")
+app.add_typer(metrics.metrics, name="metrics")
+app.add_typer(upkeep.migrate, name="migrate")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        CONSOLE.print(f"skillrank {VERSION}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Which skill should I use? Ranked by meaning and by what really happened."""
+
+
+def main() -> None:
+    """Run the command line."""
+    with saying_errors():
+        app(standalone_mode=True)

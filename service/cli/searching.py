@@ -1,0 +1,108 @@
+"""skillrank search, skillrank skills."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.padding import Padding
+
+from service.answers import MAX_RESULTS, RankedSkill, SearchAnswer, SearchRequest
+from service.cli.context import (
+    CONSOLE,
+    AsJson,
+    DataDir,
+    Model,
+    opened,
+    plain,
+    print_json,
+    saying_errors,
+    settings_for,
+)
+from service.documents import read_content
+from service.search import SkillSearch
+
+_COLOURS = {"high": "green", "medium": "yellow", "low": "red", "none": "red"}
+
+
+def search(
+    question: Annotated[str, typer.Argument(help="What you want to do; - reads it from standard input.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_RESULTS)] = 5,
+    category: Annotated[str | None, typer.Option(help="Only skills of this category.")] = None,
+    session: Annotated[str | None, typer.Option(help="The session this belongs to.")] = None,
+    user: Annotated[str | None, typer.Option(help="Who asks.")] = None,
+    project: Annotated[str | None, typer.Option(help="The project it is asked for.")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer "which skill should I use?"."""
+    settings = settings_for(data_dir, model=model)
+    with saying_errors(), opened(settings) as (store, encoders):
+        request = SearchRequest(
+            query=sys.stdin.read() if question == "-" else question,
+            limit=limit,
+            category=category,
+            session_id=session,
+            user_id=user,
+            project_id=project,
+        )
+        answer = SkillSearch(store, encoders, keep_questions=settings.keep_questions).answer(request)
+        if as_json:
+            print_json(answer)
+        else:
+            print_answer(answer)
+
+
+def skills(
+    name: Annotated[str | None, typer.Argument(help="Show this skill's document; none: list the catalogue.")] = None,
+    category: Annotated[str | None, typer.Option(help="Only skills of this category.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 50,
+    after: Annotated[str, typer.Option(help="Begin after this name.")] = "",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the catalogue, or show one skill."""
+    with saying_errors(), opened(settings_for(data_dir)) as (store, _):
+        if name is not None:
+            content = read_content(store.skill(name), None)
+            if as_json:
+                print_json(content)
+            else:
+                sys.stdout.write(content.text)
+            return
+        listed = store.skills(after=after, limit=limit, category=category)
+        if as_json:
+            print_json(listed)
+            return
+        for skill in listed:
+            CONSOLE.print(
+                f"[bold]{plain(skill.skill_name)}[/]  {plain(_short(skill.description or ''))}", highlight=False
+            )
+        served, _removed = store.counts()
+        CONSOLE.print(f"{len(listed)} of {served} skills", style="dim", highlight=False)
+
+
+def print_answer(answer: SearchAnswer) -> None:
+    """Print an answer as a person wants to read it."""
+    for degraded in answer.degraded:
+        CONSOLE.print(f"[yellow]note:[/] {plain(degraded)}", highlight=False)
+    colour = _COLOURS[answer.confidence]
+    CONSOLE.print(f"[{colour}]confidence {answer.confidence}[/]: {answer.message}", highlight=False)
+    for skill in answer.results:
+        _print_skill(skill)
+    CONSOLE.print(f"search {answer.search_id}, {answer.elapsed_ms:.0f} ms", style="dim", highlight=False)
+
+
+def _print_skill(skill: RankedSkill) -> None:
+    CONSOLE.print(
+        f"[bold]{skill.position:>2}. {plain(skill.skill_name)}[/]  [dim]{skill.score:+.2f}[/]", highlight=False
+    )
+    CONSOLE.print(Padding(plain(_short(skill.description)), (0, 0, 0, 4)), highlight=False)
+    CONSOLE.print(Padding(f"[cyan]{plain(' · '.join(skill.reasons))}[/]", (0, 0, 0, 4)), highlight=False)
+
+
+def _short(text: str, most: int = 200) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[:most].rsplit(" ", 1)[0] + " …"

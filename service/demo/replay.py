@@ -1,0 +1,65 @@
+"""The demo's own data, and how its history comes into a store."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from store.clock import Clock, format_time, system_clock
+from store.protocol import Store
+from store.records import ImportReport, NewInvocation, NewOutcome, Outcome
+
+_HERE: Final = Path(__file__).parent
+LIBRARY: Final = _HERE / "library"
+
+
+class PastUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the history."""
+
+    question: str
+    skill_name: str
+    outcome: Outcome
+    duration_seconds: float
+    error_type: str | None
+    days_ago: float
+    workflow_path: str | None
+    follow_up_actions: list[str]
+
+
+def history() -> list[PastUse]:
+    """Return the invented uses, oldest first."""
+    lines = (_HERE / "history.jsonl").read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=PastUse) for line in lines]
+
+
+def questions() -> list[str]:
+    """Return the questions that the demo asks."""
+    return (_HERE / "questions.txt").read_text(encoding="utf-8").splitlines()
+
+
+def replay(store: Store, uses: list[PastUse], clock: Clock = system_clock) -> ImportReport:
+    """Record `uses` as if they had happened before now. Replaying them again adds nothing."""
+    now = clock()
+    rows = []
+    for number, use in enumerate(uses, start=1):
+        began = now - timedelta(days=use.days_ago)
+        invocation = NewInvocation(
+            id=f"demo-{number:04}",
+            skill_name=use.skill_name,
+            invoked_at=format_time(began),
+            workflow_path=use.workflow_path,
+            user_query=use.question,
+        )
+        outcome = NewOutcome(
+            outcome=use.outcome,
+            finished_at=format_time(began + timedelta(seconds=use.duration_seconds)),
+            duration_seconds=use.duration_seconds,
+            error_type=use.error_type,
+            follow_up_actions=use.follow_up_actions,
+            source="import",
+        )
+        rows.append((invocation, outcome))
+    return store.import_invocations(rows)

@@ -1,0 +1,110 @@
+"""One order out of relevance and outcomes.
+
+The score is log-linear: log r + success + speed, each part bounded. Relevance is the gate: only candidates that fit
+nearly as well as the best one are moved by outcomes, and all of them stand before all that do not fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What counts how much.
+
+    Attributes
+    ----------
+    version : str
+        Stored with every search, so that what was served can be explained later.
+    temperature : float
+        How many units of fused relevance make one unit of log r.
+    gate : float
+        A candidate fits when its fused relevance is at most this far below the best one's.
+    success, success_bound : float
+        Weight of the success gain (logits), and the most it may move a score.
+    speed, speed_bound : float
+        The same for the speed gain (log seconds).
+    """
+
+    version: str
+    temperature: float
+    gate: float
+    success: float
+    success_bound: float
+    speed: float
+    speed_bound: float
+
+
+DEFAULT_WEIGHTS: Final = Weights(
+    version="plain-1",
+    temperature=1.0,
+    gate=2.0,
+    success=0.8,
+    success_bound=2.0,
+    speed=0.25,
+    speed_bound=0.3,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The order and what made it; every array is in the order of the input.
+
+    Attributes
+    ----------
+    order : intp (n,)
+        Positions of the candidates, best first.
+    score : float64 (n,)
+        log r plus the bounded parts; 0 is a best fit without evidence.
+    log_relevance, success, speed : float64 (n,)
+        The parts of the score.
+    fits : bool (n,)
+    """
+
+    order: NDArray[np.intp]
+    score: NDArray[np.float64]
+    log_relevance: NDArray[np.float64]
+    success: NDArray[np.float64]
+    speed: NDArray[np.float64]
+    fits: NDArray[np.bool_]
+
+
+def blend(
+    relevance: NDArray[np.float64],
+    success_gain: NDArray[np.float64],
+    speed_gain: NDArray[np.float64],
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> Blend:
+    """Order candidates by relevance and outcomes.
+
+    Parameters
+    ----------
+    relevance : float64 (n,)
+        Fused relevance (`fusion.fused_relevance`).
+    success_gain, speed_gain : float64 (n,)
+        From `outcomes`; 0 where there is no evidence.
+    weights : Weights
+
+    Returns
+    -------
+    Blend
+        Candidates that fit come first, by score; then the others, by relevance alone. Ties keep the input's order.
+        With gains of 0 the order is exactly that of relevance.
+    """
+    best = relevance.max(initial=-np.inf)
+    fits = relevance >= best - weights.gate
+    log_relevance = (relevance - best) / weights.temperature if relevance.size else relevance
+    success = np.clip(weights.success * success_gain, -weights.success_bound, weights.success_bound)
+    # A skill that is quick to fail earns nothing by it: speed counts only for those believed to succeed as usual.
+    speed = np.clip(weights.speed * speed_gain, -weights.speed_bound, weights.speed_bound)
+    speed = np.where((success_gain < 0) & (speed > 0), 0.0, speed)
+    success, speed = np.where(fits, success, 0.0), np.where(fits, speed, 0.0)
+    score = log_relevance + success + speed
+    # Subtracting the best may round two relevances to one score; the relevances themselves still tell them apart.
+    order = np.lexsort((np.arange(relevance.size), -relevance, -score, ~fits))
+    return Blend(order=order, score=score, log_relevance=log_relevance, success=success, speed=speed, fits=fits)

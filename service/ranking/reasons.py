@@ -1,0 +1,78 @@
+"""Why a skill stands where it stands, in words a person reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+THIN_EVIDENCE: Final = 5
+_NOTABLE_SPEED: Final = 0.1
+_MINUTE_S: Final = 60.0
+_HOUR_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is recorded of one skill, as reasons tell it. Counts are uses; seconds are None without a completed use."""
+
+    completed: int
+    finished: int
+    typical_seconds: float | None
+    speed_gain: float
+
+
+def reasons(*, similarity: float | None, matched_words: list[str], fits: bool, history: History) -> list[str]:
+    """Say what speaks for a skill: first how it fits the question, then what its recorded uses show.
+
+    Parameters
+    ----------
+    similarity : float or None
+        Cosine of question and document.
+    matched_words : list of str
+        Words of the question that the document holds.
+    fits : bool
+        Whether the skill fits nearly as well as the best one.
+    history : History
+
+    Returns
+    -------
+    list of str
+        One to four short sentences without a full stop.
+    """
+    return [*_fit(similarity, matched_words, fits=fits), *_outcomes(history)]
+
+
+def seconds_in_words(seconds: float) -> str:
+    """Write a duration as a person would: ``0.4 s``, ``42 s``, ``3.5 min``, ``2 h``."""
+    if seconds < _MINUTE_S:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"  # noqa: PLR2004
+    if seconds < _HOUR_S:
+        return f"{seconds / _MINUTE_S:.1f}".rstrip("0").rstrip(".") + " min"
+    return f"{seconds / _HOUR_S:.1f}".rstrip("0").rstrip(".") + " h"
+
+
+def _fit(similarity: float | None, matched_words: list[str], *, fits: bool) -> list[str]:
+    said = []
+    if similarity is not None:
+        said.append(f"meaning is {'close to' if fits else 'related to'} the question ({similarity:.2f})")
+    if matched_words:
+        said.append("shares " + ", ".join(f"“{word}”" for word in matched_words))
+    return said or ["the least unlike the question"]
+
+
+def _outcomes(history: History) -> list[str]:
+    if history.finished == 0:
+        return ["no recorded use yet, so it stands by relevance alone"]
+    rate = f"completed {history.completed} of {history.finished} uses"
+    if history.finished < THIN_EVIDENCE:
+        uses = "1 use" if history.finished == 1 else f"{history.finished} uses"
+        rate += f" (thin evidence: {uses} so far)"
+    said = [rate]
+    if history.typical_seconds is not None:
+        pace = f"usually {seconds_in_words(history.typical_seconds)}"
+        if history.speed_gain > _NOTABLE_SPEED:
+            pace += ", faster than others here"
+        elif history.speed_gain < -_NOTABLE_SPEED:
+            pace += ", slower than others here"
+        said.append(pace)
+    return said

@@ -1,0 +1,83 @@
+"""Every setting, read in one place.
+
+Each field is set by the environment variable ``SKILLRANK_<FIELD>``; command-line options stand above it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from migrations.errors import SkillrankError
+from store.location import DATABASE_NAME, data_dir
+
+PREFIX: Final = "SKILLRANK_"
+DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
+
+
+class InvalidSetting(SkillrankError):
+    """An environment variable whose value cannot be used; the message names it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How this process runs.
+
+    Attributes
+    ----------
+    data_dir : Path
+        Where the database and the exported models lie.
+    model : str
+        The embedding model: the default one, another sentence-transformers model by name or folder, or ``hashing``.
+    host, port : str, int
+        Where the service listens; loopback by default, since it has no accounts.
+    log_level : str
+    log_format : {'auto', 'json', 'console'}
+        ``auto`` writes for people on a terminal and JSON elsewhere.
+    open_limit_hours : float
+        A use open for longer is taken as abandoned.
+    keep_questions : bool
+        Off: the store holds a hash and a vector of each question, not its text.
+    """
+
+    data_dir: Path
+    model: str = DEFAULT_MODEL
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8765
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    open_limit_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0
+    keep_questions: bool = True
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self.data_dir / DATABASE_NAME
+
+    @property
+    def models_dir(self) -> Path:
+        """The folder of exported models."""
+        return self.data_dir / "models"
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from environment variables.
+
+    Raises
+    ------
+    InvalidSetting
+        When a value cannot be used.
+    """
+    given = {
+        field: environ[PREFIX + field.upper()]
+        for field in Settings.__struct_fields__
+        if PREFIX + field.upper() in environ
+    }
+    given["data_dir"] = str(data_dir())
+    try:
+        return msgspec.convert(given, Settings, strict=False, dec_hook=lambda kind, text: kind(text))
+    except msgspec.ValidationError as error:
+        raise InvalidSetting(f"a {PREFIX}… environment variable cannot be used: {error}") from error

@@ -1,0 +1,341 @@
+"""Candidates: the union of what the words and the vectors find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from store.errors import NotFound
+from store.protocol import Store
+from store.records import Candidate, DocumentWrite
+
+Make = Callable[..., DocumentWrite]
+Windows = Callable[..., np.ndarray]
+
+EAST, NORTH, UP = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]
+NORTHEAST = [1.0, 1.0, 0.0, 0.0]
+
+
+@pytest.fixture
+def generation(store: Store) -> int:
+    return store.open_generation("model-a", 4, 1).generation
+
+
+@pytest.fixture
+def library(store: Store, generation: int, document: Make) -> Store:
+    """Three skills: zebra points east, apple north, mango between them; only zebra and mango speak of stripes."""
+    store.write_document(document("zebra", vector=EAST, body="stripes", category="animal"), generation)
+    store.write_document(document("apple", vector=NORTH, body="crisp", category="fruit"), generation)
+    store.write_document(document("mango", vector=NORTHEAST, body="stripes rarely", category="fruit"), generation)
+    return store
+
+
+def names(found: list[Candidate]) -> list[str]:
+    return [candidate.skill_name for candidate in found]
+
+
+def by_name(found: list[Candidate]) -> dict[str, Candidate]:
+    return {candidate.skill_name: candidate for candidate in found}
+
+
+# --- the union and its evidence ------------------------------------------------------------------------------
+
+
+def test_an_empty_store_has_no_candidates(store: Store, question: Windows) -> None:
+    assert store.candidates("anything", question(EAST), depth=5) == []
+
+
+def test_candidates_are_the_union_of_both_sides_in_the_order_of_names(library: Store, question: Windows) -> None:
+    assert names(library.candidates("stripes", question(NORTH), depth=1)) == ["apple", "zebra"]
+
+
+def test_without_vectors_the_text_alone_is_searched(library: Store) -> None:
+    found = library.candidates("stripes", None, depth=5)
+    assert names(found) == ["mango", "zebra"]
+    assert [candidate.similarity for candidate in found] == [None, None]
+
+
+def test_without_a_word_the_vectors_alone_are_searched(library: Store, question: Windows) -> None:
+    found = library.candidates("", question(EAST), depth=5)
+    assert [candidate.bm25 for candidate in found] == [None, None, None]
+
+
+def test_no_window_at_all_searches_the_text_alone(library: Store) -> None:
+    assert names(library.candidates("crisp", np.empty((0, 4), dtype=np.float32), depth=5)) == ["apple"]
+
+
+def test_similarity_is_the_cosine(library: Store, question: Windows) -> None:
+    found = by_name(library.candidates("", question(EAST), depth=5))
+    assert found["zebra"].similarity == pytest.approx(1.0)
+    assert found["mango"].similarity == pytest.approx(0.5**0.5)
+    assert found["apple"].similarity == pytest.approx(0.0)
+
+
+def test_similarity_is_that_of_the_nearest_window(library: Store, question: Windows) -> None:
+    found = by_name(library.candidates("", question(UP, NORTH), depth=5))
+    assert found["apple"].similarity == pytest.approx(1.0)
+    assert found["zebra"].similarity == pytest.approx(0.0)
+
+
+def test_a_skill_found_by_words_alone_still_has_its_similarity(library: Store, question: Windows) -> None:
+    found = by_name(library.candidates("crisp", question(EAST), depth=1))
+    assert found["apple"].bm25 is not None
+    assert found["apple"].similarity == pytest.approx(0.0)
+
+
+def test_a_better_text_match_has_a_higher_bm25(library: Store) -> None:
+    found = by_name(library.candidates("zebra stripes", None, depth=5))
+    assert found["zebra"].bm25 > found["mango"].bm25  # type: ignore[operator]
+
+
+def test_a_word_that_occurs_twice_in_the_question_counts_twice(library: Store) -> None:
+    (once,) = library.candidates("crisp", None, depth=1)
+    (twice,) = library.candidates("crisp crisp", None, depth=1)
+    assert twice.bm25 == pytest.approx(2 * once.bm25)  # type: ignore[operator]
+
+
+def test_depth_bounds_each_side(store: Store, generation: int, document: Make, question: Windows) -> None:
+    for number in range(9):
+        store.write_document(document(f"s{number}", vector=[1.0, number / 10, 0.0, 0.0], body="same"), generation)
+    assert len(store.candidates("same", None, depth=3)) == 3
+    assert names(store.candidates("", question(EAST), depth=3)) == ["s0", "s1", "s2"]
+
+
+def test_a_depth_beyond_the_library_gives_all_of_it(library: Store, question: Windows) -> None:
+    assert len(library.candidates("stripes", question(EAST), depth=1000)) == 3
+
+
+def test_the_same_question_gives_the_same_candidates_when_all_are_tied(
+    store: Store, generation: int, document: Make, question: Windows
+) -> None:
+    for number in range(20):
+        store.write_document(document(f"s{number:02}", vector=EAST, body="same"), generation)
+    first = store.candidates("same", question(EAST), depth=5)
+    assert store.candidates("same", question(EAST), depth=5) == first
+
+
+def test_a_vector_of_another_dimension_finds_by_text_alone(library: Store) -> None:
+    found = library.candidates("crisp", np.ones((1, 3), dtype=np.float32) / 3**0.5, depth=5)
+    assert names(found) == ["apple"]
+    assert found[0].similarity is None
+
+
+def test_a_category_narrows_both_sides(library: Store, question: Windows) -> None:
+    assert names(library.candidates("stripes", question(EAST), depth=5, category="fruit")) == ["apple", "mango"]
+    assert library.candidates("stripes", question(EAST), depth=5, category="nothing") == []
+
+
+def test_depth_counts_within_the_category(library: Store, question: Windows) -> None:
+    assert names(library.candidates("", question(EAST), depth=1, category="fruit")) == ["mango"]
+
+
+# --- text is never syntax ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '" OR NEAR(',
+        "*",
+        "name:zebra",
+        "{name description} : x",
+        "^zebra",
+        "a AND NOT (b",
+        "NEAR(a b, 2)",
+        "'; DROP TABLE skills; --",
+        '"',
+        '""""',
+        "-",
+        "+ - ( ) { } [ ] ^ ~ : * \\ / | & ! ?",
+        "\x00",
+        "\x00\x01\x02\x1b[31m\x7f",
+        "nul\x00inside",
+        "\ud800 lone surrogate \udfff",
+        "😀 🎉",
+        "_",
+        "__ __",
+        "½ ² ⅷ",
+        "\u202e\u200b\ufeff",
+        "e\u0301" * 50,
+        "العربية हिन्दी ไทย",
+        " ",
+        "",
+        "\n\t\r",
+    ],
+)
+def test_hostile_text_is_only_words(library: Store, text: str) -> None:
+    library.candidates(text, None, depth=5)
+
+
+@pytest.mark.parametrize(
+    "around",
+    ['" OR NEAR( {}', "* {} *", "\x00{}\x00", "😀{}😀", "_ {} _", "NOT {}", "({}", "\ud800{}", "description:{}"],
+)
+def test_a_word_is_found_among_hostile_text(library: Store, around: str) -> None:
+    assert "apple" in names(library.candidates(around.format("crisp"), None, depth=5))
+
+
+def test_operators_of_the_query_language_do_not_operate(library: Store) -> None:
+    assert names(library.candidates("crisp NOT apple", None, depth=5)) == ["apple"]
+
+
+def test_a_question_of_thousands_of_words_is_answered(library: Store) -> None:
+    text = "crisp " + " ".join(f"word{number}" for number in range(5000))
+    assert names(library.candidates(text, None, depth=5)) == ["apple"]
+
+
+def test_unspaced_scripts_match_within_a_sentence(store: Store, generation: int, document: Make) -> None:
+    store.write_document(document("one", body="数据库迁移工具"), generation)
+    store.write_document(document("two", body="天气预报"), generation)
+    assert names(store.candidates("迁移", None, depth=1)) == ["one"]
+
+
+def test_accents_and_case_make_no_difference(store: Store, generation: int, document: Make) -> None:
+    store.write_document(document("one", body="Café RÉSUMÉ"), generation)
+    assert names(store.candidates("cafe resume", None, depth=5)) == ["one"]
+
+
+def test_inflected_words_match(store: Store, generation: int, document: Make) -> None:
+    store.write_document(document("one", body="migrating databases"), generation)
+    assert names(store.candidates("migrate database", None, depth=5)) == ["one"]
+
+
+@pytest.mark.parametrize("field", ["declared_name", "description", "body"])
+def test_words_are_found_in_every_part_of_a_document(store: Store, generation: int, document: Make, field: str) -> None:
+    store.write_document(document("one", **{field: "quetzal"}), generation)
+    assert names(store.candidates("quetzal", None, depth=5)) == ["one"]
+
+
+def test_terms_are_the_words_searched_for_in_order_and_repeated(store: Store) -> None:
+    assert store.terms("Fix the Tests, fix") == ["fix", "tests", "fix"]
+
+
+def test_stop_words_are_kept_when_there_is_nothing_else(store: Store) -> None:
+    assert store.terms("what is the") == ["what", "is", "the"]
+
+
+# --- following the index -------------------------------------------------------------------------------------
+
+
+def test_a_removed_document_is_no_candidate(library: Store, question: Windows) -> None:
+    library.remove_document(library.skill("zebra").id)
+    assert names(library.candidates("stripes", question(EAST), depth=5)) == ["apple", "mango"]
+
+
+def test_a_changed_document_is_found_by_its_new_text_and_vector_only(
+    library: Store, generation: int, document: Make, question: Windows
+) -> None:
+    library.candidates("", question(EAST), depth=5)
+    library.write_document(document("zebra", vector=UP, body="spots", content_hash="new"), generation)
+    found = by_name(library.candidates("spots", question(UP), depth=1))
+    assert list(found) == ["zebra"]
+    assert found["zebra"].similarity == pytest.approx(1.0)
+    assert "zebra" not in names(library.candidates("stripes", None, depth=5))
+
+
+def test_a_revived_document_is_found_again(library: Store, generation: int, document: Make, question: Windows) -> None:
+    library.remove_document(library.skill("zebra").id)
+    library.candidates("", question(EAST), depth=5)
+    library.write_document(document("zebra", vector=EAST), generation)
+    assert names(library.candidates("", question(EAST), depth=1)) == ["zebra"]
+
+
+def test_a_store_follows_what_another_one_on_the_same_database_writes(
+    library: Store, generation: int, document: Make, question: Windows, open_another: Callable[[], Store]
+) -> None:
+    reader = open_another()
+    assert names(reader.candidates("", question(UP), depth=1)) != ["late"]
+    library.write_document(document("late", vector=UP), generation)
+    assert names(reader.candidates("", question(UP), depth=1)) == ["late"]
+    library.remove_document(library.skill("late").id)
+    assert "late" not in names(reader.candidates("late", question(UP), depth=5))
+
+
+def test_a_store_follows_a_generation_that_another_one_publishes(
+    library: Store, document: Make, open_another: Callable[[], Store]
+) -> None:
+    reader = open_another()
+    reader.refresh()
+    building = library.open_generation("model-b", 3, 1).generation
+    library.write_document(document("zebra", vector=[0.0, 0.0, 1.0]), building)
+    library.publish_generation(building)
+    (found,) = reader.candidates("", np.array([[0, 0, 1]], dtype=np.float32), depth=5)
+    assert (found.skill_name, found.similarity) == ("zebra", pytest.approx(1.0))
+
+
+def test_the_live_generation_answers_while_the_next_is_built(library: Store, document: Make, question: Windows) -> None:
+    building = library.open_generation("model-b", 4, 1).generation
+    library.write_document(document("zebra", vector=UP), building)
+    found = by_name(library.candidates("", question(EAST), depth=5))
+    assert found["zebra"].similarity == pytest.approx(1.0)
+
+
+def test_a_skill_without_a_vector_in_the_live_generation_is_found_by_its_words(
+    library: Store, document: Make, question: Windows
+) -> None:
+    building = library.open_generation("model-b", 4, 1).generation
+    library.write_document(document("fresh", body="quetzal"), building)
+    found = by_name(library.candidates("quetzal", question(EAST), depth=1))
+    assert found["fresh"].similarity is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_similarities_stay_right_through_many_changes(
+    store: Store,
+    generation: int,
+    document: Make,
+    question: Windows,
+    open_another: Callable[[], Store],
+    seed: int,
+) -> None:
+    follower = open_another()
+    random = np.random.default_rng(seed)
+    expected: dict[str, Any] = {}
+    for step in range(60):
+        name = f"s{random.integers(12)}"
+        if name in expected and random.random() < 0.4:
+            store.remove_document(store.skill(name).id)
+            del expected[name]
+        else:
+            written = document(name, vector=random.normal(size=4).tolist())
+            store.write_document(written, generation)
+            expected[name] = written.vector
+        if step % 7 == 0:
+            follower.refresh()
+    (asked,) = question(random.normal(size=4).tolist())
+    wanted = {name: pytest.approx(float(vector @ asked), abs=1e-6) for name, vector in expected.items()}
+    for each in (store, follower):
+        found = each.candidates("", asked[None, :], depth=50)
+        assert {candidate.skill_name: candidate.similarity for candidate in found} == wanted
+
+
+# --- similar skills ------------------------------------------------------------------------------------------
+
+
+def test_similar_skills_come_nearest_first_without_the_skill_itself(library: Store) -> None:
+    found = library.similar("zebra", limit=5)
+    assert names(found) == ["mango", "apple"]
+    assert [candidate.similarity for candidate in found] == [pytest.approx(0.5**0.5), pytest.approx(0.0)]
+
+
+def test_similar_skills_that_are_tied_come_by_name(store: Store, generation: int, document: Make) -> None:
+    for name in ("one", "c", "a", "b"):
+        store.write_document(document(name, vector=EAST), generation)
+    assert names(store.similar("one", limit=5)) == ["a", "b", "c"]
+
+
+def test_similar_skills_are_bounded_by_the_limit(library: Store) -> None:
+    assert names(library.similar("zebra", limit=1)) == ["mango"]
+
+
+def test_a_skill_without_a_vector_has_no_similar_ones(library: Store) -> None:
+    library.remove_document(library.skill("zebra").id)
+    assert library.similar("zebra", limit=5) == []
+
+
+def test_similar_to_an_unknown_skill_is_not_found(library: Store) -> None:
+    with pytest.raises(NotFound):
+        library.similar("nobody", limit=5)

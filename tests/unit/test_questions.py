@@ -1,0 +1,77 @@
+"""What may be asked, how it is cut, and which passage answers it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.passages import EXCERPT_CHARACTERS, best_passage, excerpt, matched_words
+from service.questions import MAX_CHARACTERS, MAX_WINDOWS, InvalidQuestion, checked_question, windows
+from store.records import Chunk
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"),
+        (" \n\t ", "empty"),
+        ("x" * (MAX_CHARACTERS + 1), "the limit is"),
+        ("fix\x00types", "U+0000"),
+        ("fix \x1b[31mtypes", "U+001B"),
+        ("?!* --", "no word"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused_with_what_to_change(text: str, said: str) -> None:
+    with pytest.raises(InvalidQuestion, match=said.replace("+", r"\+")):
+        checked_question(text)
+
+
+@given(st.text(max_size=300))
+def test_whatever_passes_the_check_is_plain_text_with_a_word(text: str) -> None:
+    try:
+        question = checked_question(text)
+    except InvalidQuestion:
+        return
+    assert question == text.strip()
+    assert any(character.isalnum() for character in question)
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=5), min_size=1, max_size=600))
+def test_windows_hold_every_word_in_order(words: list[str]) -> None:
+    cut = windows(" ".join(words))
+    assert " ".join(cut).split() == words
+    assert len(cut) <= MAX_WINDOWS
+
+
+def test_a_short_question_is_its_only_window() -> None:
+    assert windows("fix my types") == ["fix my types"]
+
+
+def piece(ordinal: int, text: str, heading: str = "") -> Chunk:
+    kind = "summary" if ordinal == 0 else "body"
+    return Chunk(ordinal=ordinal, kind=kind, heading=heading, text=text, span_start=0, span_end=len(text))
+
+
+def test_the_passage_with_most_of_the_questions_words_is_chosen() -> None:
+    pieces = [piece(0, "flaky failing tests"), piece(1, "install it"), piece(2, "rerun the failed tests", "Flaky")]
+    chosen = best_passage(["flaky", "failing", "tests"], pieces)
+    assert chosen is not None
+    assert chosen.ordinal == 2
+
+
+def test_no_passage_is_shown_when_no_word_is_shared() -> None:
+    assert best_passage(["spreadsheet"], [piece(1, "rerun the tests")]) is None
+
+
+def test_matched_words_come_in_the_questions_order_each_once() -> None:
+    assert matched_words(["types", "mypy", "types"], "mypy reports types") == ["types", "mypy"]
+
+
+@given(st.text(max_size=2000))
+def test_an_excerpt_is_short(text: str) -> None:
+    assert len(excerpt(["word"], text)) <= EXCERPT_CHARACTERS + 4
+
+
+def test_an_excerpt_shows_the_shared_word() -> None:
+    assert "needle" in excerpt(["needle"], "hay " * 300 + "needle " + "hay " * 300)
