@@ -36,6 +36,9 @@ _STANDARD_TAG = "tag:yaml.org,2002:"
 # How many lines may stand before the opening fence.
 _PREAMBLE_LINES = 10
 
+_SHOWN_KEYS = 3
+_SHOWN_KEY_CHARS = 40
+
 
 class Frontmatter(msgspec.Struct, frozen=True, kw_only=True):
     """What a document says about itself, and the rest of it.
@@ -159,7 +162,7 @@ def _find_end(block: list[str], *, closed: bool) -> int:
         if not line.strip() or (i > 0 and block[i - 1].strip()):
             continue
         if _HEADING.match(line):
-            below = next((later for later in block[i + 1 :] if later.strip()), "")
+            below = next((block[later] for later in range(i + 1, len(block)) if block[later].strip()), "")
             if not _KEY_LINE.match(below):
                 return i
         elif _CODE_FENCE.match(line) or (not closed and not line[0].isspace() and not _continues(line)):
@@ -186,7 +189,9 @@ def _try_yaml(block: list[str], line_offset: int, problems: list[str]) -> tuple[
         values, repeated = _read_yaml("\n".join(block), line_offset)
     except _NotYaml as fault:
         return None, str(fault)
-    problems.extend(f"The frontmatter gives '{key}' more than once; the last one counts." for key in repeated)
+    if repeated:
+        shown = ", ".join(f"'{key[:_SHOWN_KEY_CHARS]}'" for key in repeated[:_SHOWN_KEYS])
+        problems.append(f"The frontmatter gives {shown} more than once; the last one counts.")
     return values, ""
 
 

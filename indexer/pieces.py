@@ -22,6 +22,7 @@ HEAD_CHARS = 1_200
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]?(?=\s)|[\u3002\uff01\uff1f\uff1b][\u300d\u300f\u201d\uff09]?")
 # Scripts written without spaces between words: kana and Han, with their punctuation and full-width forms.
 _UNSPACED = re.compile(r"[\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+_NOT_SPACE = re.compile(r"\S")
 _JOINER = "\N{ZERO WIDTH JOINER}"
 
 
@@ -64,12 +65,14 @@ def split(document: SkillDocument) -> list[Piece]:
     Pieces follow the text without overlap; between two of them there is only white space, or nothing where a run
     without spaces (CJK) was cut. Their aim is 1,200 characters: they end before a heading when they have a third of
     that, else between paragraphs, and only where a paragraph is longer inside it, at the end of a line or sentence or
-    else between words. A word is cut only when it is longer than a piece. In documents that would need more pieces
-    than there may be, the aim is doubled until they do not.
+    else between words. A word is cut only when it is longer than 1,200 characters. In documents that would need more
+    pieces than there may be, the aim is doubled until they do not.
     """
     summary = Piece(ordinal=0, kind="summary", heading="", text=_summary(document), start=0, end=0)
     blocks = list(_sections(document.body))
     aim_chars = PIECE_CHARS
+    while aim_chars * MAX_PIECES < len(document.body):
+        aim_chars *= 2
     spans = _pack(document.body, blocks, aim_chars)
     while len(spans) >= MAX_PIECES:
         aim_chars *= 2
@@ -168,7 +171,8 @@ def _pack(body: str, blocks: list[_Block], aim_chars: int) -> list[tuple[int, in
         while end - start > aim_chars:
             cut = _find_cut(body, start, start + aim_chars)
             spans.append((start, start + len(body[start:cut].rstrip()), heading))
-            start = end - len(body[cut:end].lstrip())
+            rest = _NOT_SPACE.search(body, cut, end)
+            start = rest.start() if rest else end
     if end > start:
         spans.append((start, end, heading))
     return spans
@@ -183,7 +187,9 @@ def _find_cut(body: str, start: int, limit: int) -> int:
     sentence_ends = [match.end() for match in _SENTENCE_END.finditer(body, middle, limit)]
     if sentence_ends:
         return sentence_ends[-1]
-    return next((i for i in range(limit, start, -1) if _is_border(body, i)), limit)
+    # Longer pieces look back no further, so that megabytes without a space are not read again for every cut.
+    earliest = max(start, limit - PIECE_CHARS)
+    return next((i for i in range(limit, earliest, -1) if _is_border(body, i)), limit)
 
 
 def _is_border(body: str, i: int) -> bool:

@@ -8,47 +8,59 @@ from typing import Final
 
 from store.records import Chunk
 
-_WORD: Final = re.compile(r"\w{2,}")
 _STEM_CHARACTERS: Final = 5
+# A page-long question has more words than help to choose a passage.
+_MAX_STEMS: Final = 64
 EXCERPT_CHARACTERS: Final = 280
 
 
-def stems(words: Sequence[str]) -> dict[str, str]:
-    """Map the beginning of each word to the first such word, in order, so that ``failing`` meets ``failed``."""
-    found: dict[str, str] = {}
-    for word in words:
-        found.setdefault(word.lower()[:_STEM_CHARACTERS], word)
-    return found
+class SoughtWords:
+    """The words of a question, as documents are searched for them: by their beginnings (``failing``, ``failed``).
+
+    Parameters
+    ----------
+    words : sequence of str
+        In the order of the question; repeated ones count once.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._first: dict[str, str] = {}
+        for word in words:
+            self._first.setdefault(word.lower()[:_STEM_CHARACTERS], word)
+        stems = "|".join(re.escape(stem) for stem in list(self._first)[:_MAX_STEMS])
+        self._pattern = re.compile(rf"\b(?:{stems})", re.IGNORECASE) if stems else None
+
+    def stems_in(self, text: str) -> set[str]:
+        """Return the beginnings that words of `text` have."""
+        return {found.lower() for found in self._pattern.findall(text)} if self._pattern else set()
+
+    def words_in(self, text: str) -> list[str]:
+        """Return the question's words that `text` holds, in the question's order, each once."""
+        held = self.stems_in(text)
+        return [word for stem, word in self._first.items() if stem in held]
+
+    def first_in(self, text: str) -> int:
+        """Return where the first of them begins in `text`, 0 when there is none."""
+        found = self._pattern.search(text) if self._pattern else None
+        return found.start() if found else 0
 
 
-def matched_words(question_words: Sequence[str], text: str) -> list[str]:
-    """Return the words of the question that `text` holds, in the question's order, each once."""
-    held = {word.lower()[:_STEM_CHARACTERS] for word in _WORD.findall(text)}
-    return [word for stem, word in stems(question_words).items() if stem in held]
-
-
-def best_passage(question_words: Sequence[str], chunks: Sequence[Chunk]) -> Chunk | None:
-    """Return the body piece that holds most words of the question; the earliest of equals, None without any."""
-    wanted = set(stems(question_words))
+def best_passage(sought: SoughtWords, chunks: Sequence[Chunk]) -> Chunk | None:
+    """Return the body piece that holds most of the sought words; the earliest of equals, None without any."""
     best, most = None, 0
     for chunk in chunks:
-        if chunk.kind != "body":
-            continue
-        held = {word.lower()[:_STEM_CHARACTERS] for word in _WORD.findall(f"{chunk.heading} {chunk.text}")}
-        shared = len(wanted & held)
+        shared = len(sought.stems_in(f"{chunk.heading}\n{chunk.text}")) if chunk.kind == "body" else 0
         if shared > most:
             best, most = chunk, shared
     return best
 
 
-def excerpt(question_words: Sequence[str], text: str) -> str:
-    """Return at most `EXCERPT_CHARACTERS` of `text`, from a little before the first word it shares."""
+def excerpt(sought: SoughtWords, text: str) -> str:
+    """Return at most `EXCERPT_CHARACTERS` of `text`, from a little before the first sought word."""
     flat = " ".join(text.split())
     if len(flat) <= EXCERPT_CHARACTERS:
         return flat
-    wanted = set(stems(question_words))
-    first = next((m.start() for m in _WORD.finditer(flat) if m[0].lower()[:_STEM_CHARACTERS] in wanted), 0)
-    start = max(0, min(first - EXCERPT_CHARACTERS // 4, len(flat) - EXCERPT_CHARACTERS))
+    start = max(0, min(sought.first_in(flat) - EXCERPT_CHARACTERS // 4, len(flat) - EXCERPT_CHARACTERS))
     if start:
         start = flat.find(" ", start) + 1
     end = start + EXCERPT_CHARACTERS

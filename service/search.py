@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from service.answers import Components, Evidence, Passage, RankedSkill, SearchAnswer, SearchRequest
 from service.confidence import CONFIDENCE_WORDS, judge_confidence
 from service.encoders import Encoders
-from service.passages import best_passage, excerpt, matched_words
+from service.passages import SoughtWords, best_passage, excerpt
 from service.questions import checked_question, windows
 from service.ranking.blend import DEFAULT_WEIGHTS, Blend, blend
 from service.ranking.fusion import fused_relevance, lexical_weight
@@ -124,13 +124,13 @@ class SkillSearch:
         names = [ranking.candidates[place].skill_name for place in served]
         chunks = self._store.chunks(names)
         skills = self._store.skills_named(names)
-        distinct = list(dict.fromkeys(words))
+        sought = SoughtWords(words)
         results = []
         for place in served:
             name = ranking.candidates[place].skill_name
             if name not in skills:
                 continue  # removed by another process since it was found
-            found = best_passage(distinct, chunks.get(name, []))
+            found = best_passage(sought, chunks.get(name, []))
             text = found.text if found else ""
             results.append(
                 RankedSkill(
@@ -142,8 +142,8 @@ class SkillSearch:
                     score=float(ranking.blend.score[place]),
                     components=_components(ranking, place),
                     evidence=_evidence(ranking, place),
-                    reasons=_reasons(ranking, place, distinct, f"{_told(skills[name])} {text}"),
-                    passage=Passage(heading=found.heading, text=excerpt(distinct, text)) if found else None,
+                    reasons=_reasons(ranking, place, sought, f"{_told(skills[name])} {text}"),
+                    passage=Passage(heading=found.heading, text=excerpt(sought, text)) if found else None,
                 )
             )
         return results
@@ -254,11 +254,11 @@ def _evidence(ranking: _Ranking, place: int) -> Evidence:
     )
 
 
-def _reasons(ranking: _Ranking, place: int, words: Sequence[str], text: str) -> list[str]:
+def _reasons(ranking: _Ranking, place: int, sought: SoughtWords, text: str) -> list[str]:
     candidate, tally = ranking.candidates[place], ranking.tallies[place]
     return reasons(
         similarity=candidate.similarity,
-        matched_words=matched_words(words, text)[:_SHOWN_WORDS],
+        matched_words=sought.words_in(text)[:_SHOWN_WORDS],
         fits=bool(ranking.blend.fits[place]),
         history=History(
             completed=tally.completed if tally else 0,

@@ -23,8 +23,8 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         else:
             CONSOLE.print(f"database {health.location}, schema V{health.schema_version}", highlight=False)
             CONSOLE.print(
-                f"{health.size_bytes / 1e6:.1f} MB + {health.wal_bytes / 1e6:.1f} MB WAL, {health.served_skills} skills, "
-                f"{health.total_invocations} uses, {health.open_invocations} open",
+                f"{health.size_bytes / 1e6:.1f} MB + {health.wal_bytes / 1e6:.1f} MB WAL, "
+                f"{health.served_skills} skills, {health.total_invocations} uses, {health.open_invocations} open",
                 highlight=False,
             )
             for problem in problems:

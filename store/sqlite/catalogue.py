@@ -105,6 +105,10 @@ _MARK_EMBEDDED: Final = """
 INSERT INTO skill_embedded(generation, skill_id, content_hash) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash
 """
+# Two documents may have changed places; the other one gets its own place next, or is found anew by the next run.
+_VACATE_PATH: Final = """
+UPDATE skills SET document_path = NULL WHERE document_path = ? AND id <> ? AND removed_at IS NULL
+"""
 _UPDATE_PLACE: Final = """
 UPDATE skills SET document_path = ?, root = ?, copies = ?, problems = ? WHERE id = ?
 """
@@ -246,7 +250,12 @@ class SqliteCatalogue:
         self, skill_id: int, *, document_path: str, root: str, copies: Sequence[str], problems: Sequence[str]
     ) -> None:
         bindings = (document_path, root, encode(list(copies)), encode(list(problems)), skill_id)
-        self._db.write("update_document", lambda connection: rows(connection, _UPDATE_PLACE, bindings))
+
+        def unit(connection: apsw.Connection) -> None:
+            connection.execute(_VACATE_PATH, (document_path, skill_id))
+            connection.execute(_UPDATE_PLACE, bindings)
+
+        self._db.write("update_document", unit)
 
     def remove_document(self, skill_id: int) -> None:
         self._db.write("remove_document", lambda connection: _remove(connection, skill_id, self._db.now()))

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from indexer import discovery
 from indexer.discovery import Found, RootNotFound, Unreadable, find_documents
 
 
@@ -160,7 +159,7 @@ def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_is_found(
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr(discovery.os, "scandir", refusing)
+    monkeypatch.setattr(os, "scandir", refusing)
     assert list(find_documents([tmp_path])) == [
         Unreadable(path=str(tmp_path / "closed"), root=str(tmp_path), reason="permission denied"),
         Found(path=str(document), root=str(tmp_path)),
@@ -199,9 +198,14 @@ def test_a_very_deep_tree_is_walked(tmp_path: Path, deep_folder: Path) -> None:
 def test_documents_come_as_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = put(tmp_path / "a")
     put(tmp_path / "b")
-    listed = []
+    listed: list[str] = []
     scandir = os.scandir
-    monkeypatch.setattr(discovery.os, "scandir", lambda folder: (listed.append(folder), scandir(folder))[1])
+
+    def listing(folder: str) -> Any:
+        listed.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", listing)
     assert next(find_documents([tmp_path])) == Found(path=str(first), root=str(tmp_path))
     assert str(tmp_path / "b") not in listed
 

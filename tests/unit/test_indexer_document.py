@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.discovery import Found
@@ -206,6 +206,10 @@ class TestInvalidYaml:
         assert document.skill_name == "b"
         assert document.problems == ("The frontmatter gives 'name' more than once; the last one counts.",)
 
+    def test_of_many_repeated_keys_three_are_named(self) -> None:
+        document = with_frontmatter("name: a\ndescription: b\n" + "\n".join(f"k{i}: 1\nk{i}: 2" for i in range(9)))
+        assert document.problems == ("The frontmatter gives 'k0', 'k1', 'k2' more than once; the last one counts.",)
+
     def test_deep_nesting_is_refused_and_the_rest_is_read(self) -> None:
         document = with_frontmatter(f"name: a\ndescription: b\nx: {'[' * 5_000}{']' * 5_000}")
         assert (document.skill_name, document.description) == ("a", "b")
@@ -377,6 +381,7 @@ def check(raw: bytes) -> None:
     assert all(character.isprintable() or not character < " " or character in "\n\t" for character in "".join(shown))
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     check(raw)
@@ -403,11 +408,13 @@ FRAGMENTS += [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=5), max_size=40))
 def test_any_mixture_of_markup_is_read_or_refused(parts: list[str]) -> None:
     check(("---\n" + "".join(parts)).encode("utf-8", "surrogatepass"))
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_quoted_json_values_are_read_as_they_are(name: str, description: str) -> None:
     encoded = msgspec.json.encode({"name": name, "description": description}).decode()

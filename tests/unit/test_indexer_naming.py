@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from indexer.naming import Assigned, Claim, Named, assign_names, normalise_name
 
@@ -44,6 +44,7 @@ class TestNormaliseName:
     def test_at_most_200_characters_are_kept(self) -> None:
         assert normalise_name("n" * 199 + " more") == "n" * 199
 
+    @settings(deadline=None)
     @given(st.text())
     def test_is_stable(self, text: str) -> None:
         assert normalise_name(normalise_name(text)) == normalise_name(text)
@@ -146,6 +147,7 @@ def claims_strategy() -> st.SearchStrategy[list[Claim]]:
     )
 
 
+@settings(deadline=None)
 @given(claims_strategy())
 def test_names_are_unique_and_each_content_has_one_holder(claims: list[Claim]) -> None:
     answer = assign_names(claims, {})
@@ -154,6 +156,7 @@ def test_names_are_unique_and_each_content_has_one_holder(claims: list[Claim]) -
     assert len(held) == len(set(held)) == len({each.content_hash for each in claims})
 
 
+@settings(deadline=None)
 @given(claims_strategy())
 def test_a_bare_name_is_the_declared_one_and_a_qualified_one_ends_with_it(claims: list[Claim]) -> None:
     for each, named in zip(claims, assign_names(claims, {}), strict=True):
@@ -161,6 +164,7 @@ def test_a_bare_name_is_the_declared_one_and_a_qualified_one_ends_with_it(claims
         assert named.status != "shadowed" or named.name.endswith(f":{each.name}")
 
 
+@settings(deadline=None)
 @given(claims_strategy(), st.data())
 def test_naming_in_steps_equals_naming_at_once(claims: list[Claim], data: st.DataObject) -> None:
     answer = assign_names(claims, {})
@@ -169,6 +173,7 @@ def test_naming_in_steps_equals_naming_at_once(claims: list[Claim], data: st.Dat
     assert assign_names(claims, part) == answer
 
 
+@settings(deadline=None)
 @given(claims_strategy(), claims_strategy())
 def test_adding_documents_changes_no_name(claims: list[Claim], more: list[Claim]) -> None:
     before = assign_names(claims, {})
@@ -178,6 +183,7 @@ def test_adding_documents_changes_no_name(claims: list[Claim], more: list[Claim]
     assert [after[named.path].name for named in before] == [named.name for named in before]
 
 
+@settings(deadline=None)
 @given(claims_strategy(), st.data())
 def test_removing_documents_changes_no_name_of_the_rest(claims: list[Claim], data: st.DataObject) -> None:
     before = {named.path: named for named in assign_names(claims, {})}

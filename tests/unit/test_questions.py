@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.passages import EXCERPT_CHARACTERS, best_passage, excerpt, matched_words
+from service.passages import EXCERPT_CHARACTERS, SoughtWords, best_passage, excerpt
 from service.questions import MAX_CHARACTERS, MAX_WINDOWS, InvalidQuestion, checked_question, windows
 from store.records import Chunk
 
@@ -55,23 +55,23 @@ def piece(ordinal: int, text: str, heading: str = "") -> Chunk:
 
 def test_the_passage_with_most_of_the_questions_words_is_chosen() -> None:
     pieces = [piece(0, "flaky failing tests"), piece(1, "install it"), piece(2, "rerun the failed tests", "Flaky")]
-    chosen = best_passage(["flaky", "failing", "tests"], pieces)
+    chosen = best_passage(SoughtWords(["flaky", "failing", "tests"]), pieces)
     assert chosen is not None
     assert chosen.ordinal == 2
 
 
 def test_no_passage_is_shown_when_no_word_is_shared() -> None:
-    assert best_passage(["spreadsheet"], [piece(1, "rerun the tests")]) is None
+    assert best_passage(SoughtWords(["spreadsheet"]), [piece(1, "rerun the tests")]) is None
 
 
 def test_matched_words_come_in_the_questions_order_each_once() -> None:
-    assert matched_words(["types", "mypy", "types"], "mypy reports types") == ["types", "mypy"]
+    assert SoughtWords(["types", "mypy", "types"]).words_in("mypy reports types") == ["types", "mypy"]
 
 
 @given(st.text(max_size=2000))
 def test_an_excerpt_is_short(text: str) -> None:
-    assert len(excerpt(["word"], text)) <= EXCERPT_CHARACTERS + 4
+    assert len(excerpt(SoughtWords(["word"]), text)) <= EXCERPT_CHARACTERS + 4
 
 
 def test_an_excerpt_shows_the_shared_word() -> None:
-    assert "needle" in excerpt(["needle"], "hay " * 300 + "needle " + "hay " * 300)
+    assert "needle" in excerpt(SoughtWords(["needle"]), "hay " * 300 + "needle " + "hay " * 300)

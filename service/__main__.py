@@ -1,0 +1,5 @@
+"""``python -m service`` is ``skillrank``."""
+
+from service.cli import main
+
+main()

@@ -1,0 +1,99 @@
+"""Indexing and searching, as ratios to the bare model in the same process.
+
+python -m tests.benchmarks.search [FOLDER] [--documents 1000] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+from indexer.discovery import Found, find_documents
+from indexer.document import UnparsableDocument, parse_document, read_bytes
+from indexer.pieces import embedded_texts
+from indexer.run import BATCH, run_index
+from service.answers import SearchRequest
+from service.encoders import Encoders
+from service.questions import windows
+from service.search import SkillSearch
+from service.settings import DEFAULT_MODEL
+from store.sqlite import open_store
+from tests.benchmarks.figures import line, seconds_of, verdict
+from tests.benchmarks.library import make_library
+
+SHORT = [
+    "my tests fail at random",
+    "turn a folder of PDF invoices into a table",
+    "which index does this slow query need",
+    "give the sign-up form labels a screen reader can read",
+    "fix type errors after a library upgrade",
+    "write release notes from the commit log",
+    "container image is far too big",
+    "plan dinners for a week on a budget",
+]
+LONG = " ".join(f"{question}, and then tell the team what changed and why it matters." for question in SHORT * 6)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", help="a library of skills; none: one is made")
+    parser.add_argument("--documents", type=int, default=1000, help="how many to make without a folder")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        root = arguments.folder or make_library(folder / "library", arguments.documents)
+        encoders = Encoders(arguments.model, folder / "models")
+        encoder = encoders.load()
+        texts = _texts(root)
+        print(f"{len(texts)} texts of documents under {arguments.folder or 'a made library'}, model {encoder.model_id}")
+        bare, whole = [], []
+        for number in range(arguments.rounds):
+            bare.append(seconds_of(lambda: _encode_in_batches(encoder, texts)))
+            store = open_store(folder / f"index-{number}.db")
+            whole.append(seconds_of(lambda store=store: run_index(store, encoders, [root])))
+            if number < arguments.rounds - 1:
+                store.close()
+        print(line("bare encoding of the documents' texts", bare, "s"))
+        print(line("index run, everything included", whole, "s"))
+        ratios = [one / other for one, other in zip(whole, bare, strict=True)]
+        print(verdict("index run / bare encoding", statistics.median(ratios), 1.15, at_most=True))
+        again = [seconds_of(lambda: run_index(store, encoders, [root])) for _ in range(arguments.rounds)]
+        print(line("index run with nothing changed", again, "s"))
+        searching = SkillSearch(store, encoders)
+        for name, questions, rounds in (("short", SHORT, 25), ("600-word", [LONG], 15)):
+            for question in questions:
+                searching.answer(SearchRequest(query=question))
+            floor, search = [], []
+            for _ in range(rounds):
+                for question in questions:
+                    floor.append(seconds_of(lambda q=question: encoder.encode_questions(windows(q))))
+                    search.append(seconds_of(lambda q=question: searching.answer(SearchRequest(query=q))))
+            print(line(f"bare encoding of a {name} question", floor, "ms", scale=1000))
+            print(line(f"search with a {name} question", search, "ms", scale=1000))
+            ratio = statistics.median(search) / statistics.median(floor)
+            print(verdict(f"search / bare encoding, {name} question", ratio, 3.0, at_most=True))
+        store.close()
+
+
+def _texts(root: Path) -> list[str]:
+    texts = []
+    for found in find_documents([root]):
+        if isinstance(found, Found):
+            try:
+                texts += embedded_texts(parse_document(read_bytes(found), found))
+            except UnparsableDocument:
+                continue
+    return texts
+
+
+def _encode_in_batches(encoder: object, texts: list[str]) -> None:
+    for start in range(0, len(texts), 2 * BATCH):
+        encoder.encode_documents(texts[start : start + 2 * BATCH])  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()
