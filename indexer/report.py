@@ -64,6 +64,6 @@ class IndexReport(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a run is: `done` of `total` documents of the stage; `total` is None while it is not known."""
 
-    stage: Literal["scanning", "reading", "indexing", "publishing"]
+    stage: Literal["scanning", "loading model", "indexing", "publishing"]
     done: int
     total: int | None

@@ -246,6 +246,8 @@ class _Run:
         return plan
 
     def _index(self, plan: _Plan) -> Generation:
+        # The first time a model is used it is exported, which takes a while.
+        self._on_progress(Progress(stage="loading model", done=0, total=None))
         encoder = self._source.load()
         generation = self._store.open_generation(self._source.model_id, encoder.dimension, PIECES_SCHEMA)
         pending: list[Future[int]] = []

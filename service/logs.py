@@ -10,6 +10,7 @@ import uuid
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
+from litestar.enums import ScopeType
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,7 +61,7 @@ def request_log(app: ASGIApp) -> ASGIApp:
     """Wrap `app`: bind a request id, answer with it, and log one line for each request."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         sent = dict(scope["headers"]).get(REQUEST_ID_HEADER.encode(), b"").decode("latin-1")

@@ -125,7 +125,7 @@ class SkillSearch:
         chunks = self._store.chunks(names)
         skills = self._store.skills_named(names)
         sought = SoughtWords(words)
-        results = []
+        results: list[RankedSkill] = []
         for place in served:
             name = ranking.candidates[place].skill_name
             if name not in skills:

@@ -50,7 +50,7 @@ def saying_errors() -> Iterator[None]:
     try:
         yield
     except SkillrankError as error:
-        ERRORS.print(f"[bold red]skillrank:[/] {_plain(str(error))}", highlight=False)
+        ERRORS.print(f"[bold red]skillrank:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
 
 

@@ -61,12 +61,14 @@ def index_with_progress(
     """Run an index run and show on standard error how far it is."""
     bar = Progress(
         SpinnerColumn(),
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description:<13}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=ERRORS,
         transient=True,
+        # A log file wants the summary, not a bar that is drawn again and again.
+        disable=not ERRORS.is_terminal,
     )
     with bar:
         task = bar.add_task("scanning", total=None)

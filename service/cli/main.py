@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -45,5 +46,7 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    # What a person must know, a command prints; `serve` sets up logs of its own.
+    logging.getLogger().addHandler(logging.NullHandler())
     with saying_errors():
         app(standalone_mode=True)

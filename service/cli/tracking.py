@@ -104,7 +104,7 @@ def end_session(
 
 
 def _outcome(text: str) -> Outcome:
-    known: dict[str, Outcome] = {o: o for o in ("completed", "failed", "abandoned", "cancelled")}  # type: ignore[misc]
+    known: dict[str, Outcome] = {o: o for o in ("completed", "failed", "abandoned", "cancelled")}
     if text not in known:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(known)}")
     return known[text]

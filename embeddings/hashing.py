@@ -1,0 +1,164 @@
+"""A deterministic encoder without a model: signed feature hashing of words and parts of words.
+
+For tests that need vectors but no model. Texts that share words, or words of one family, come out alike; it knows
+nothing of meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.texts import clean_texts
+
+# Part of the identity: every change that moves a vector gets a new number.
+_SCHEME: Final = 1
+_MAX_TOKENS: Final = 512
+_TEXTS_PER_CALL: Final = 64
+
+_CHINESE_JAPANESE: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD: Final = re.compile(rf"[{_CHINESE_JAPANESE}]+|[^\W_{_CHINESE_JAPANESE}]+")
+_CHINESE_JAPANESE_WORD: Final = re.compile(f"[{_CHINESE_JAPANESE}]")
+_CAMEL_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+# Shares of a word's weight. Parts of words make "tests" and "testing" alike; pairs of words reward order.
+_WHOLE_WORD: Final = 0.7
+_PARTS: Final = 0.5
+_PAIR: Final = 0.3
+# What a word without content counts beside one with content.
+_FUNCTION_WORD: Final = 0.1
+_ENGLISH: Final = """
+    a about all am an and any are as at be been but by can could did do does for from had has have how i
+    if in into is it its may me my no not of on one or our should so some such than that the their them
+    then there these they this those to too up us use used using was we were what when where which who
+    why will with would you your
+"""
+_FUNCTION_WORDS: Final = frozenset(_ENGLISH.split())
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+
+_Features = tuple[NDArray[np.uint64], NDArray[np.float64]]
+
+
+class HashingEncoder:
+    """An `Encoder` without a model, the same in every process and on every machine.
+
+    Words are folded (NFKC, case; ``camelCase`` and ``snake_case`` are split) and hashed whole, in parts (3 characters
+    at a time with the word's ends marked, 2 for Chinese and Japanese) and in pairs of neighbours, each to one place
+    with one sign; a word that comes ``n`` times counts ``sqrt(n)``, function words of English count little [1]_.
+
+    Parameters
+    ----------
+    dimension : int
+        The length of the vectors; the shorter, the more unrelated words collide.
+
+    Raises
+    ------
+    ValueError
+        When ``dimension`` is not positive.
+
+    References
+    ----------
+    .. [1] Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009.
+    """
+
+    def __init__(self, dimension: int = 256) -> None:
+        if dimension < 1:
+            raise ValueError(f"dimension must be positive, not {dimension}")
+        self._dimension = dimension
+
+    @property
+    def model_id(self) -> str:
+        """See `Encoder.model_id`."""
+        return f"hashing-{self._dimension}@{_SCHEME}"
+
+    @property
+    def dimension(self) -> int:
+        """See `Encoder.dimension`."""
+        return self._dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """See `Encoder.max_tokens`; a token is a word here."""
+        return _MAX_TOKENS
+
+    def encode_documents(
+        self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """See `Encoder.encode_documents`."""
+        cleaned = clean_texts(texts, max_tokens=_MAX_TOKENS)
+        vectors = np.empty((len(cleaned), self._dimension), np.float32)
+        for row, text in enumerate(cleaned):
+            vectors[row] = self._encode(text)
+            if on_progress is not None:
+                on_progress(1)
+        return vectors
+
+    def encode_questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Encoder.encode_questions`."""
+        return self.encode_documents(texts)
+
+    def _encode(self, text: str) -> NDArray[np.float32]:
+        hashes, weights = _weigh_features(_split_words(text))
+        signs = np.where(hashes & np.uint64(1), 1.0, -1.0)
+        places = (hashes >> np.uint64(1)) % np.uint64(self._dimension)
+        vector = np.bincount(places.astype(np.intp), weights * signs, minlength=self._dimension)
+        length = float(np.linalg.norm(vector))
+        if length == 0.0:
+            # A text without words still needs a direction; it is the same one for all of them.
+            vector[0] = length = 1.0
+        return np.asarray(vector / length, np.float32)
+
+
+def _split_words(text: str) -> list[str]:
+    split = _CAMEL_HUMP.sub(" ", unicodedata.normalize("NFKC", text))
+    return [found[0].casefold() for found in islice(_WORD.finditer(split), _MAX_TOKENS)]
+
+
+def _weigh_features(words: list[str]) -> _Features:
+    if not words:
+        return np.empty(0, np.uint64), np.empty(0)
+    counts = Counter(words)
+    of_words = [_word_features(word) for word in counts]
+    scales = np.sqrt(np.fromiter(counts.values(), np.float64))
+    of_each = [hashes for hashes, _ in of_words]
+    weights = [scale * weight for scale, (_, weight) in zip(scales, of_words, strict=True)]
+    pairs, times = _pair_features(words)
+    return np.concatenate([*of_each, pairs]), np.concatenate([*weights, _PAIR * np.sqrt(times)])
+
+
+@lru_cache(maxsize=1 << 16)
+def _word_features(word: str) -> _Features:
+    """Hashes and weights of a word and of its parts; the first is the whole word's."""
+    parts = _split_parts(word)
+    weights = np.full(1 + len(parts), math.sqrt(_PARTS / len(parts)))
+    weights[0] = _WHOLE_WORD
+    scale = _FUNCTION_WORD if word in _FUNCTION_WORDS else 1.0
+    return np.array([_hash(word), *(_hash(f"part {part}") for part in parts)], np.uint64), scale * weights
+
+
+def _split_parts(word: str) -> list[str]:
+    if _CHINESE_JAPANESE_WORD.match(word):
+        return [word[start : start + 2] for start in range(max(1, len(word) - 1))]
+    marked = f"<{word}>"
+    return [marked[start : start + 3] for start in range(len(marked) - 2)]
+
+
+def _pair_features(words: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    hashes = np.array([_word_features(word)[0][0] for word in words if word not in _FUNCTION_WORDS], np.uint64)
+    # An odd factor makes the order of the two count; the product wraps around, which is wanted.
+    pairs, times = np.unique(hashes[:-1] * _ODD + hashes[1:], return_counts=True)
+    return pairs, times
+
+
+def _hash(feature: str) -> int:
+    return int.from_bytes(hashlib.blake2b(feature.encode(), digest_size=8).digest(), "little")

