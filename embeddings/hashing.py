@@ -24,18 +24,15 @@ from embeddings.texts import clean_texts
 # Part of the identity: every change that moves a vector gets a new number.
 _SCHEME: Final = 1
 _MAX_TOKENS: Final = 512
-_TEXTS_PER_CALL: Final = 64
 
 _CHINESE_JAPANESE: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_CHINESE_JAPANESE}]+|[^\W_{_CHINESE_JAPANESE}]+")
 _CHINESE_JAPANESE_WORD: Final = re.compile(f"[{_CHINESE_JAPANESE}]")
 _CAMEL_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-# Shares of a word's weight. Parts of words make "tests" and "testing" alike; pairs of words reward order.
-_WHOLE_WORD: Final = 0.7
-_PARTS: Final = 0.5
-_PAIR: Final = 0.3
-# What a word without content counts beside one with content.
+# What all parts of a word weigh beside the whole word; they make "tests" and "testing" alike.
+_PARTS: Final = 0.6
+# What a word without content weighs beside one with content.
 _FUNCTION_WORD: Final = 0.1
 _ENGLISH: Final = """
     a about all am an and any are as at be been but by can could did do does for from had has have how i
@@ -44,7 +41,6 @@ _ENGLISH: Final = """
     why will with would you your
 """
 _FUNCTION_WORDS: Final = frozenset(_ENGLISH.split())
-_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 
 _Features = tuple[NDArray[np.uint64], NDArray[np.float64]]
 
@@ -52,9 +48,10 @@ _Features = tuple[NDArray[np.uint64], NDArray[np.float64]]
 class HashingEncoder:
     """An `Encoder` without a model, the same in every process and on every machine.
 
-    Words are folded (NFKC, case; ``camelCase`` and ``snake_case`` are split) and hashed whole, in parts (3 characters
-    at a time with the word's ends marked, 2 for Chinese and Japanese) and in pairs of neighbours, each to one place
-    with one sign; a word that comes ``n`` times counts ``sqrt(n)``, function words of English count little [1]_.
+    Words are folded (NFKC, case; ``camelCase`` and ``snake_case`` are split) and hashed whole and in parts (3
+    characters at a time with the word's ends marked, 2 for Chinese and Japanese), each to one place with one sign
+    [1]_; a word that comes ``n`` times counts ``sqrt(n)``, function words of English count little. The order of words
+    does not count.
 
     Parameters
     ----------
@@ -128,20 +125,16 @@ def _weigh_features(words: list[str]) -> _Features:
     if not words:
         return np.empty(0, np.uint64), np.empty(0)
     counts = Counter(words)
-    of_words = [_word_features(word) for word in counts]
-    scales = np.sqrt(np.fromiter(counts.values(), np.float64))
-    of_each = [hashes for hashes, _ in of_words]
-    weights = [scale * weight for scale, (_, weight) in zip(scales, of_words, strict=True)]
-    pairs, times = _pair_features(words)
-    return np.concatenate([*of_each, pairs]), np.concatenate([*weights, _PAIR * np.sqrt(times)])
+    features = [_word_features(word) for word in counts]
+    weights = [math.sqrt(times) * of_word for times, (_, of_word) in zip(counts.values(), features, strict=True)]
+    return np.concatenate([hashes for hashes, _ in features]), np.concatenate(weights)
 
 
 @lru_cache(maxsize=1 << 16)
 def _word_features(word: str) -> _Features:
-    """Hashes and weights of a word and of its parts; the first is the whole word's."""
     parts = _split_parts(word)
     weights = np.full(1 + len(parts), math.sqrt(_PARTS / len(parts)))
-    weights[0] = _WHOLE_WORD
+    weights[0] = 1.0
     scale = _FUNCTION_WORD if word in _FUNCTION_WORDS else 1.0
     return np.array([_hash(word), *(_hash(f"part {part}") for part in parts)], np.uint64), scale * weights
 
@@ -151,13 +144,6 @@ def _split_parts(word: str) -> list[str]:
         return [word[start : start + 2] for start in range(max(1, len(word) - 1))]
     marked = f"<{word}>"
     return [marked[start : start + 3] for start in range(len(marked) - 2)]
-
-
-def _pair_features(words: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    hashes = np.array([_word_features(word)[0][0] for word in words if word not in _FUNCTION_WORDS], np.uint64)
-    # An odd factor makes the order of the two count; the product wraps around, which is wanted.
-    pairs, times = np.unique(hashes[:-1] * _ODD + hashes[1:], return_counts=True)
-    return pairs, times
 
 
 def _hash(feature: str) -> int:

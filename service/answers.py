@@ -26,11 +26,12 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Components(msgspec.Struct, frozen=True, kw_only=True):
-    """What made a score; the score is log_relevance + success + speed."""
+    """What made a score; the score is log_relevance + success + speed + scope."""
 
     log_relevance: float
     success: float
     speed: float
+    scope: float
     fused: float
     similarity: float | None
     bm25: float | None

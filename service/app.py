@@ -19,7 +19,9 @@ from service import VERSION
 from service.api.health import HealthController
 from service.api.index import IndexController
 from service.api.metrics import MetricsController, WorkflowPathController
+from service.api.projects import MentorshipController, ProgressUpdateController, ProjectController
 from service.api.search import SearchController
+from service.api.signals import SignalController
 from service.api.skills import SkillController
 from service.api.tracking import InvocationController, SessionController
 from service.encoders import Encoders
@@ -79,6 +81,10 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             InvocationController,
             MetricsController,
             WorkflowPathController,
+            ProjectController,
+            ProgressUpdateController,
+            MentorshipController,
+            SignalController,
             HealthController,
         ],
         dependencies={
@@ -96,6 +102,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="skillrank",
             version=VERSION,
+            use_handler_docstrings=True,
             description="Which skill should I use? Ranked by meaning and by what really happened.",
             # The other renderers load scripts from somebody else's server.
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin(path="/openapi.yaml")],

@@ -22,6 +22,8 @@ from service.ranking.blend import DEFAULT_WEIGHTS, Blend, blend
 from service.ranking.fusion import fused_relevance, lexical_weight
 from service.ranking.outcomes import FAILURE_WEIGHT, prior_rate, speed_gain, success_gain, success_posterior
 from service.ranking.reasons import History, reasons
+from service.ranking.scope import SkillScope, scope_gain, scope_reasons
+from service.scoping import read_scope
 from store.clock import format_time, system_clock
 from store.protocol import Store
 from store.records import Candidate, SearchRecord, ServedSkill, SkillRecord, Tally
@@ -39,6 +41,7 @@ class _Ranking:
     fused: NDArray[np.float64]
     believed: NDArray[np.float64]
     speed: NDArray[np.float64]
+    scope: Sequence[SkillScope]
     blend: Blend
 
 
@@ -72,7 +75,7 @@ class SkillSearch:
         vectors, model_id, degraded = self._encode(question)
         candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
         words = self._store.terms(question)
-        ranking = self._rank(candidates, words)
+        ranking = self._rank(candidates, words, request)
         confidence = judge_confidence(candidates, words)
         results = self._explain(ranking, words, request.limit)
         answer = SearchAnswer(
@@ -96,13 +99,14 @@ class SkillSearch:
             return None, None, [f"searching by words alone: {problem}"]
         return encoder.encode_questions(windows(question)), generation.model_id, [problem] if problem else []
 
-    def _rank(self, candidates: Sequence[Candidate], words: Sequence[str]) -> _Ranking:
+    def _rank(self, candidates: Sequence[Candidate], words: Sequence[str], request: SearchRequest) -> _Ranking:
         fused = fused_relevance(
             _column(candidate.similarity for candidate in candidates),
             _column(candidate.bm25 for candidate in candidates),
             lexical_weight=lexical_weight(len(set(words))),
         )
-        known = self._store.tallies([candidate.skill_name for candidate in candidates])
+        names = [candidate.skill_name for candidate in candidates]
+        known = self._store.tallies(names)
         tallies = [known.get(candidate.skill_name) for candidate in candidates]
         successes = np.array([t.completed if t else 0.0 for t in tallies], dtype=np.float64)
         failures = np.array([_failures(t) if t else 0.0 for t in tallies], dtype=np.float64)
@@ -110,13 +114,18 @@ class SkillSearch:
         near = fused >= fused.max(initial=-np.inf) - DEFAULT_WEIGHTS.gate
         seconds = _column(t.typical_seconds if t and fit else None for t, fit in zip(tallies, near, strict=True))
         speed = speed_gain(seconds, np.array([t.timed_completions if t else 0.0 for t in tallies]))
+        scope = read_scope(
+            self._store, names, near, project_id=request.project_id, user_id=request.user_id, now=system_clock()
+        )
+        gains = {"scope": scope_gain(scope)}
         return _Ranking(
             candidates=candidates,
             tallies=tallies,
             fused=fused,
             believed=success_posterior(successes, failures, prior),
             speed=speed,
-            blend=blend(fused, success_gain(successes, failures, prior), speed),
+            scope=scope,
+            blend=blend(fused, success_gain(successes, failures, prior), speed, others=gains),
         )
 
     def _explain(self, ranking: _Ranking, words: Sequence[str], limit: int) -> list[RankedSkill]:
@@ -218,6 +227,7 @@ def _components(ranking: _Ranking, place: int) -> Components:
         log_relevance=float(ranking.blend.log_relevance[place]),
         success=float(ranking.blend.success[place]),
         speed=float(ranking.blend.speed[place]),
+        scope=float(ranking.blend.others["scope"][place]),
         fused=float(ranking.fused[place]),
         similarity=candidate.similarity,
         bm25=candidate.bm25,
@@ -256,7 +266,7 @@ def _evidence(ranking: _Ranking, place: int) -> Evidence:
 
 def _reasons(ranking: _Ranking, place: int, sought: SoughtWords, text: str) -> list[str]:
     candidate, tally = ranking.candidates[place], ranking.tallies[place]
-    return reasons(
+    said = reasons(
         similarity=candidate.similarity,
         matched_words=sought.words_in(text)[:_SHOWN_WORDS],
         fits=bool(ranking.blend.fits[place]),
@@ -267,3 +277,4 @@ def _reasons(ranking: _Ranking, place: int, sought: SoughtWords, text: str) -> l
             speed_gain=float(ranking.speed[place]) if tally else 0.0,
         ),
     )
+    return [*said, *scope_reasons(ranking.scope[place])]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from store.errors import InvalidRecord
 
 Clock = Callable[[], datetime]
+
+_STORED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -42,4 +45,5 @@ def read_time(text: str) -> datetime:
 
 def normalise_time(text: str) -> str:
     """Write any ISO 8601 time in the store's form."""
-    return format_time(read_time(text))
+    moment = read_time(text)
+    return text if _STORED.fullmatch(text) else format_time(moment)

@@ -235,8 +235,12 @@ def track_skill(
 
 
 def check_database_health(store: SkillMetricsStore) -> StoreHealth:
-    """Return sizes, counts, the schema version and what is wrong."""
-    return store.store.health()
+    """Return sizes, counts, the schema version, slow queries, and everything that is wrong.
+
+    Reads everything: the file's integrity, the schema, the index and the metrics against the log.
+    """
+    health = store.store.health()
+    return msgspec.structs.replace(health, problems=health.problems + store.store.check())
 
 
 def _read_row(row: dict[str, Any]) -> tuple[NewInvocation, NewOutcome | None]:

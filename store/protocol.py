@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from store.records import (
+    BackupReport,
     Bucket,
     Candidate,
     Chunk,
@@ -49,6 +51,7 @@ from store.records import (
     TimelineBucket,
     WorkflowPath,
 )
+from store.signal_ports import Projects, Signals
 
 
 class Catalogue(Protocol):
@@ -58,9 +61,19 @@ class Catalogue(Protocol):
         """Return one skill, removed ones too. Raises `NotFound`."""
 
     def skills(
-        self, *, after: str = "", limit: int = 100, category: str | None = None, removed: bool = False
+        self,
+        *,
+        after: str = "",
+        limit: int = 100,
+        category: str | None = None,
+        removed: bool = False,
+        declared: bool = False,
     ) -> list[SkillRecord]:
-        """Return served skills (or removed ones) named after `after`, in the order of their names."""
+        """Return served skills named after `after`, in the order of their names.
+
+        Instead of them, `removed` asks for those whose document was removed, and `declared` for those that never had
+        one and are there because a project declared them.
+        """
 
     def skills_named(self, skill_names: Sequence[str]) -> dict[str, SkillRecord]:
         """Return the served skills of these names."""
@@ -185,6 +198,15 @@ class Tracking(Protocol):
     def invocation(self, invocation_id: str) -> Invocation:
         """Return one use. Raises `NotFound`."""
 
+    def find_invocations(self, invocation_ids: Sequence[str]) -> dict[str, Invocation]:
+        """Return the uses of these ids by id; those that the log does not have are left out."""
+
+    def invocations(self, *, after: str | None = None, limit: int = 1000) -> list[Invocation]:
+        """Return uses in the order in which they were recorded, from the one after the use `after` on.
+
+        Raises `NotFound` when the log has no use `after`.
+        """
+
     def session_invocations(self, session_id: str) -> list[Invocation]:
         """Return the uses of one session in the order they began."""
 
@@ -251,10 +273,24 @@ class Operations(Protocol):
     """Keeping the store well."""
 
     def health(self) -> StoreHealth:
-        """Return sizes, counts and what is wrong."""
+        """Return sizes, counts and what is wrong, as far as that can be told in a moment."""
+
+    def check(self) -> list[str]:
+        """Read everything, and return what is wrong in words, nothing when all is well.
+
+        Looks at the files' integrity, at references, at the schema, at the index against the catalogue, and at the
+        metrics against the log.
+        """
+
+    def backup(self, target: Path) -> BackupReport:
+        """Write a checked copy of one moment's state to `target` while reading and writing go on.
+
+        Raises `InvalidRecord` when `target` exists, and `StoreUnavailable` when the copy cannot be written or does
+        not pass its check; nothing is left behind then.
+        """
 
 
-class Store(Catalogue, Retrieval, Tracking, Metrics, SearchLog, Operations, Protocol):
+class Store(Catalogue, Retrieval, Tracking, Metrics, SearchLog, Projects, Signals, Operations, Protocol):
     """Everything durable. `close` drains accepted writes; calling it again does nothing."""
 
     def close(self) -> None:

@@ -368,8 +368,47 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     results: list[ServedSkill]
 
 
+class SlowQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A query of this process that took longer than 100 ms: how often, and the worst."""
+
+    name: str
+    count: int
+    worst_ms: float
+    last_at: str
+
+
+class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup that was written, opened and checked; `sha256` is that of the file."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    schema_version: int
+    total_invocations: int
+    total_outcomes: int
+    seconds: float
+
+
+class RestoreReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A restore that was done; `kept` is where the database before lies now, None when there was none.
+
+    `checksum_verified` is False when no checksum lay beside the backup.
+    """
+
+    database: str
+    source: str
+    kept: str | None
+    checksum_verified: bool
+    schema_version: int
+    total_invocations: int
+    total_outcomes: int
+
+
 class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """The store's state at one moment. `problems` is empty when all is well."""
+    """The store's state at one moment. `problems` is empty when all is well.
+
+    `size_bytes` is the database file without its log, which has `wal_bytes`; `slow_queries` are those of this process.
+    """
 
     backend: str
     location: str
@@ -377,8 +416,10 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     wal_bytes: int
     served_skills: int
+    total_skills: int
     total_invocations: int
     open_invocations: int
     generation: int | None
     model_id: str | None
+    slow_queries: list[SlowQuery]
     problems: list[str]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from migrations import MigrationRunner
+
 _QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 settings.register_profile(
-    "default", deadline=None, max_examples=25, stateful_step_count=30, suppress_health_check=_QUIET, print_blob=True
+    "default", deadline=None, max_examples=50, stateful_step_count=30, suppress_health_check=_QUIET, print_blob=True
 )
 settings.register_profile("campaign", settings.get_profile("default"), max_examples=1000, stateful_step_count=80)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
@@ -34,3 +37,11 @@ class StoppedClock:
 @pytest.fixture
 def clock() -> StoppedClock:
     return StoppedClock()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of the newest schema, to be copied: migrating takes most of a short test's time."""
+    path = tmp_path_factory.mktemp("migrated") / "empty.db"
+    MigrationRunner(path).run_migrations()
+    return path

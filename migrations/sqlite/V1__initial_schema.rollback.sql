@@ -3,6 +3,8 @@ DROP TABLE IF EXISTS skill_vector;
 DROP TABLE IF EXISTS skill_vector_next;
 DROP VIEW skill_invocation_log;
 DROP TABLE skill_metrics_summary;
+DROP TABLE projection_paused;
+DROP TABLE skill_hour;
 DROP TABLE session_skill;
 DROP TABLE workflow_path_fts;
 DROP TABLE skill_metric_count;

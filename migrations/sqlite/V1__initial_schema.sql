@@ -141,7 +141,6 @@ CREATE TABLE skill_invocation (
     user_context TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(user_context))
 ) STRICT;
 CREATE INDEX idx_skill_invocation_skill_time ON skill_invocation(skill_name, invoked_at DESC);
-CREATE INDEX idx_skill_invocation_time ON skill_invocation(invoked_at);
 CREATE INDEX idx_skill_invocation_session ON skill_invocation(session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX idx_skill_invocation_search ON skill_invocation(search_id) WHERE search_id IS NOT NULL;
 
@@ -254,7 +253,28 @@ CREATE TABLE skill_metrics_summary (
     summary TEXT NOT NULL CHECK (json_valid(summary))
 ) STRICT;
 
+-- Uses by the hour in which they started, the first 13 characters of their time: what timelines are made of.
+CREATE TABLE skill_hour (
+    skill_name TEXT NOT NULL,
+    hour TEXT NOT NULL CHECK (length(hour) = 13),
+    invocations INTEGER NOT NULL DEFAULT 0,
+    completed INTEGER NOT NULL DEFAULT 0,
+    finished INTEGER NOT NULL DEFAULT 0,
+    timed_completions INTEGER NOT NULL DEFAULT 0,
+    total_duration_us INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (skill_name, hour)
+) STRICT, WITHOUT ROWID;
+
+-- While this table has its row, the two triggers below rest: a bulk import counts its rows all at once instead. The
+-- row refers to one that can never exist, so a transaction that leaves it behind cannot commit.
+CREATE TABLE projection_paused (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    must_resume INTEGER NOT NULL DEFAULT 2 CHECK (must_resume = 2)
+        REFERENCES projection_paused(only_row) DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+
 CREATE TRIGGER skill_invocation_counted AFTER INSERT ON skill_invocation
+WHEN NOT EXISTS (SELECT 1 FROM projection_paused)
 BEGIN
     INSERT INTO open_invocation(invocation_id, invoked_at) VALUES (NEW.id, NEW.invoked_at);
     INSERT INTO skill_metrics(skill_name, total_invocations, first_invoked, last_invoked)
@@ -263,6 +283,8 @@ BEGIN
         total_invocations = total_invocations + 1,
         first_invoked = min(first_invoked, excluded.first_invoked),
         last_invoked = max(last_invoked, excluded.last_invoked);
+    INSERT INTO skill_hour(skill_name, hour, invocations) VALUES (NEW.skill_name, substr(NEW.invoked_at, 1, 13), 1)
+    ON CONFLICT (skill_name, hour) DO UPDATE SET invocations = invocations + 1;
     INSERT INTO skill_metric_count(skill_name, kind, value, n)
     SELECT NEW.skill_name, 'workflow_path', NEW.workflow_path, 1 WHERE NEW.workflow_path IS NOT NULL
     ON CONFLICT (skill_name, kind, value) DO UPDATE SET n = n + 1;
@@ -275,6 +297,7 @@ BEGIN
 END;
 
 CREATE TRIGGER skill_outcome_counted AFTER INSERT ON skill_outcome
+WHEN NOT EXISTS (SELECT 1 FROM projection_paused)
 BEGIN
     DELETE FROM open_invocation WHERE invocation_id = NEW.invocation_id;
     UPDATE skill_metrics SET
@@ -290,6 +313,15 @@ BEGIN
         max_duration_seconds = max(coalesce(max_duration_seconds, NEW.duration_seconds), NEW.duration_seconds)
     WHERE NEW.outcome = 'completed' AND NEW.duration_seconds IS NOT NULL
       AND skill_name = NEW.skill_name;
+    UPDATE skill_hour SET
+        completed = completed + (NEW.outcome = 'completed'),
+        finished = finished + 1,
+        timed_completions = timed_completions + (NEW.outcome = 'completed' AND NEW.duration_seconds IS NOT NULL),
+        total_duration_us = total_duration_us + CASE
+            WHEN NEW.outcome = 'completed' AND NEW.duration_seconds IS NOT NULL
+            THEN CAST(round(NEW.duration_seconds * 1e6) AS INTEGER) ELSE 0 END
+    WHERE skill_name = NEW.skill_name
+      AND hour = (SELECT substr(invoked_at, 1, 13) FROM skill_invocation WHERE id = NEW.invocation_id);
     UPDATE skill_metric_count SET
         timed_completions = timed_completions + 1,
         total_duration_us = total_duration_us + CAST(round(NEW.duration_seconds * 1e6) AS INTEGER)

@@ -1,17 +1,23 @@
-"""What handlers are given. The parts are checked by mypy; checking them again for each request would only cost time."""
+"""What handlers are given, and parameters that several share.
+
+The parts are checked by mypy; checking them again for each request would only cost time.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter, SkipValidation
 
 from service.encoders import Encoders
 from service.indexing import Indexing
 from service.search import SkillSearch
 from store.protocol import Store
 
-GivenStore = Annotated[Store, Dependency(skip_validation=True)]
-GivenEncoders = Annotated[Encoders, Dependency(skip_validation=True)]
-GivenIndexing = Annotated[Indexing, Dependency(skip_validation=True)]
-GivenSearch = Annotated[SkillSearch, Dependency(skip_validation=True)]
+GivenStore = NamedDependency[SkipValidation[Store]]
+GivenEncoders = NamedDependency[SkipValidation[Encoders]]
+GivenIndexing = NamedDependency[SkipValidation[Indexing]]
+GivenSearch = NamedDependency[SkipValidation[SkillSearch]]
+
+Limit = Annotated[int, QueryParameter(ge=1, le=500)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 from litestar import Controller, get, post
+from litestar.params import FromPath, JSONBody
 
 from service.api.dependencies import GivenIndexing
 from service.indexing import IndexJob, IndexStatus
@@ -24,12 +25,12 @@ class IndexController(Controller):
     tags = ["index"]
 
     @post(operation_id="startIndex", status_code=202, sync_to_thread=True)
-    def start(self, indexing: GivenIndexing, data: StartIndex | None = None) -> IndexJob:
+    def start(self, indexing: GivenIndexing, data: JSONBody[StartIndex | None] = None) -> IndexJob:
         """Re-index in the background."""
         return indexing.start([Path(root) for root in (data or StartIndex()).roots])
 
     @get("/jobs/{job_id:str}", operation_id="getIndexJob", sync_to_thread=False)
-    def job(self, job_id: str, indexing: GivenIndexing) -> IndexJob:
+    def job(self, job_id: FromPath[str], indexing: GivenIndexing) -> IndexJob:
         """Return how far an index run is, and its report when it is done."""
         return indexing.job(job_id)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from litestar import Controller, get, post
+from litestar.params import FromPath, FromQuery
 
-from litestar import Controller, get
-from litestar.params import Parameter
-
-from service.api.dependencies import GivenStore
+from service.api.dependencies import GivenStore, Limit
 from store.errors import NotFound
+from store.protocol import Store
 from store.records import Bucket, MetricsSummary, SkillMetrics, TimelineBucket, WorkflowPath
 from store.windows import parse_window
 
@@ -30,16 +29,23 @@ class MetricsController(Controller):
         return store.summary()
 
     @get("/{skill_name:str}", operation_id="getSkillMetrics", sync_to_thread=True)
-    def skill(self, skill_name: str, store: GivenStore) -> SkillMetrics:
+    def skill(self, skill_name: FromPath[str], store: GivenStore) -> SkillMetrics:
         """Return one skill's metrics."""
-        metrics = store.skill_metrics(skill_name)
-        if metrics is None:
-            raise NotFound("recorded use of the skill", skill_name)
-        return metrics
+        return _known(store, skill_name)
+
+    @post("/{skill_name:str}/percentiles", operation_id="refreshPercentiles", status_code=200, sync_to_thread=True)
+    def refresh(self, skill_name: FromPath[str], store: GivenStore) -> SkillMetrics:
+        """Recompute a skill's p50, p95 and p99 from the log, and return its metrics."""
+        store.refresh_percentiles([skill_name])
+        return _known(store, skill_name)
 
     @get("/{skill_name:str}/timeline", operation_id="getSkillTimeline", sync_to_thread=True)
     def timeline(
-        self, skill_name: str, store: GivenStore, window: str = "7d", bucket: Bucket = "hour"
+        self,
+        skill_name: FromPath[str],
+        store: GivenStore,
+        window: FromQuery[str] = "7d",
+        bucket: FromQuery[Bucket] = "hour",
     ) -> list[TimelineBucket]:
         """Return uses by bucket of time, oldest first, empty buckets included."""
         return store.timeline(skill_name, window=parse_window(window), bucket=bucket)
@@ -52,8 +58,13 @@ class WorkflowPathController(Controller):
     tags = ["metrics"]
 
     @get(operation_id="searchWorkflowPaths", sync_to_thread=True)
-    def search(
-        self, store: GivenStore, q: str, limit: Annotated[int, Parameter(ge=1, le=500)] = 100
-    ) -> list[WorkflowPath]:
+    def search(self, store: GivenStore, q: FromQuery[str], limit: Limit = 100) -> list[WorkflowPath]:
         """Return the paths that hold every word of `q`, most used first."""
         return store.search_workflow_paths(q, limit=limit)
+
+
+def _known(store: Store, skill_name: str) -> SkillMetrics:
+    metrics = store.skill_metrics(skill_name)
+    if metrics is None:
+        raise NotFound("recorded use of the skill", skill_name)
+    return metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, get, post
+from litestar.params import FromPath, JSONBody
 
 from service.answers import SearchAnswer, SearchRequest
 from service.api.dependencies import GivenSearch, GivenStore
@@ -16,11 +17,11 @@ class SearchController(Controller):
     tags = ["search"]
 
     @post(operation_id="search", status_code=200, sync_to_thread=True)
-    def search(self, data: SearchRequest, searching: GivenSearch) -> SearchAnswer:
+    def search(self, data: JSONBody[SearchRequest], searching: GivenSearch) -> SearchAnswer:
         """Answer "which skill should I use?"."""
         return searching.answer(data)
 
     @get("/{search_id:str}", operation_id="getSearch", sync_to_thread=True)
-    def served(self, search_id: str, store: GivenStore) -> SearchRecord:
+    def served(self, search_id: FromPath[str], store: GivenStore) -> SearchRecord:
         """Return a search with the list that was served for it."""
         return store.search(search_id)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 from litestar import Controller, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery
 
-from service.api.dependencies import GivenStore
+from service.api.dependencies import GivenStore, Limit
 from service.documents import SkillContent, read_content
 from store.records import SkillMetrics, SkillRecord, SkillVersion
-
-Limit = Annotated[int, Parameter(ge=1, le=500)]
 
 
 class SkillPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,30 +41,36 @@ class SkillController(Controller):
 
     @get(operation_id="listSkills", sync_to_thread=True)
     def list_skills(
-        self, store: GivenStore, after: str = "", limit: Limit = 100, category: str | None = None, removed: bool = False
+        self,
+        store: GivenStore,
+        after: FromQuery[str] = "",
+        limit: Limit = 100,
+        category: FromQuery[str | None] = None,
+        removed: FromQuery[bool] = False,
+        declared: FromQuery[bool] = False,
     ) -> SkillPage:
-        """List the catalogue."""
-        skills = store.skills(after=after, limit=limit, category=category, removed=removed)
+        """List the skills that search serves; or those removed, or those declared by a project without a document."""
+        skills = store.skills(after=after, limit=limit, category=category, removed=removed, declared=declared)
         return SkillPage(skills=skills, next=skills[-1].skill_name if len(skills) == limit else None)
 
     # Skill names may hold slashes (qualified names do), so the longer routes come as siblings with a query.
     @get("/{skill_name:str}", operation_id="getSkill", sync_to_thread=True)
-    def skill(self, skill_name: str, store: GivenStore) -> SkillDetail:
+    def skill(self, skill_name: FromPath[str], store: GivenStore) -> SkillDetail:
         """Return one skill with its metrics."""
         return SkillDetail(skill=store.skill(skill_name), metrics=store.skill_metrics(skill_name))
 
     @get("/{skill_name:str}/content", operation_id="getSkillContent", sync_to_thread=True)
-    def content(self, skill_name: str, store: GivenStore, file: str | None = None) -> SkillContent:
+    def content(self, skill_name: FromPath[str], store: GivenStore, file: FromQuery[str | None] = None) -> SkillContent:
         """Return the skill's document, or a file beside it. The text is untrusted."""
         return read_content(store.skill(skill_name), file)
 
     @get("/{skill_name:str}/versions", operation_id="getSkillVersions", sync_to_thread=True)
-    def versions(self, skill_name: str, store: GivenStore) -> list[SkillVersion]:
+    def versions(self, skill_name: FromPath[str], store: GivenStore) -> list[SkillVersion]:
         """Return every content the document has had, newest first."""
         return store.versions(skill_name)
 
     @get("/{skill_name:str}/similar", operation_id="getSimilarSkills", sync_to_thread=True)
-    def similar(self, skill_name: str, store: GivenStore, limit: Limit = 10) -> list[SimilarSkill]:
+    def similar(self, skill_name: FromPath[str], store: GivenStore, limit: Limit = 10) -> list[SimilarSkill]:
         """Return the skills nearest by meaning."""
         return [
             SimilarSkill(skill_name=c.skill_name, category=c.category, similarity=c.similarity or 0.0)

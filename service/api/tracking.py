@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Controller, get, post
+from litestar.params import FromPath, JSONBody
 
 from service.answers import Identifier
 from service.api.dependencies import GivenStore
@@ -87,27 +88,27 @@ class SessionController(Controller):
     tags = ["sessions"]
 
     @post(operation_id="startSession", sync_to_thread=True)
-    def start(self, store: GivenStore, data: StartSession | None = None) -> Session:
+    def start(self, store: GivenStore, data: JSONBody[StartSession | None] = None) -> Session:
         """Start a session; the same id again returns it."""
         return store.start_session(_as(NewSession, data or StartSession()))
 
     @get("/{session_id:str}", operation_id="getSession", sync_to_thread=True)
-    def session(self, session_id: str, store: GivenStore) -> Session:
+    def session(self, session_id: FromPath[str], store: GivenStore) -> Session:
         """Return one session."""
         return store.session(session_id)
 
     @get("/{session_id:str}/skills", operation_id="getSessionSkills", sync_to_thread=True)
-    def skills(self, session_id: str, store: GivenStore) -> list[SessionSkill]:
+    def skills(self, session_id: FromPath[str], store: GivenStore) -> list[SessionSkill]:
         """Return what the session used, most used first."""
         return store.session_skills(store.session(session_id).id)
 
     @get("/{session_id:str}/invocations", operation_id="getSessionInvocations", sync_to_thread=True)
-    def invocations(self, session_id: str, store: GivenStore) -> list[Invocation]:
+    def invocations(self, session_id: FromPath[str], store: GivenStore) -> list[Invocation]:
         """Return the session's uses in the order they began."""
         return store.session_invocations(store.session(session_id).id)
 
     @post("/{session_id:str}/end", operation_id="endSession", status_code=200, sync_to_thread=True)
-    def end(self, session_id: str, store: GivenStore) -> SessionEnd:
+    def end(self, session_id: FromPath[str], store: GivenStore) -> SessionEnd:
         """End a session: open uses become abandoned. Ending it again changes nothing."""
         return store.end_session(session_id)
 
@@ -119,22 +120,24 @@ class InvocationController(Controller):
     tags = ["invocations"]
 
     @post(operation_id="startInvocation", sync_to_thread=True)
-    def start(self, data: StartInvocation, store: GivenStore) -> Invocation:
+    def start(self, data: JSONBody[StartInvocation], store: GivenStore) -> Invocation:
         """Record that a use began. The same id and content again returns what is recorded."""
         return store.start_invocation(_as(NewInvocation, data))
 
     @get("/{invocation_id:str}", operation_id="getInvocation", sync_to_thread=True)
-    def invocation(self, invocation_id: str, store: GivenStore) -> Invocation:
+    def invocation(self, invocation_id: FromPath[str], store: GivenStore) -> Invocation:
         """Return one use."""
         return store.invocation(invocation_id)
 
     @post("/{invocation_id:str}/complete", operation_id="finishInvocation", status_code=200, sync_to_thread=True)
-    def complete(self, invocation_id: str, store: GivenStore, data: FinishInvocation | None = None) -> Finish:
+    def complete(
+        self, invocation_id: FromPath[str], store: GivenStore, data: JSONBody[FinishInvocation | None] = None
+    ) -> Finish:
         """Record how a use ended. The same outcome again changes nothing; another one is a conflict."""
         return store.finish_invocation(invocation_id, _as(NewOutcome, data or FinishInvocation()))
 
     @post("/batch", operation_id="importInvocations", status_code=200, sync_to_thread=True)
-    def batch(self, data: InvocationBatch, store: GivenStore) -> ImportReport:
+    def batch(self, data: JSONBody[InvocationBatch], store: GivenStore) -> ImportReport:
         """Add many uses; those whose id is known are counted as duplicates."""
         return store.import_invocations([_batched(each) for each in data.invocations])
 

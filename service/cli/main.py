@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from service import VERSION
-from service.cli import indexing, metrics, searching, serving, tracking, upkeep
+from service.cli import cutover, indexing, metrics, projects, searching, serving, signals, tracking, upkeep
 from service.cli.context import CONSOLE, saying_errors
 
 app = typer.Typer(
@@ -23,8 +23,15 @@ app.command("serve")(serving.serve)
 app.command("demo")(serving.demo)
 app.command("skills")(searching.skills)
 app.command("doctor")(upkeep.doctor)
+app.command("import-json")(cutover.import_json)
+app.command("cutover")(cutover.cutover)
+app.command("rollback-cutover")(cutover.rollback_cutover)
+app.command("backup")(upkeep.backup)
+app.command("restore")(upkeep.restore)
 app.add_typer(tracking.track, name="track")
 app.add_typer(tracking.session, name="session")
+app.add_typer(projects.project, name="project")
+app.add_typer(signals.signals, name="signals")
 app.add_typer(metrics.metrics, name="metrics")
 app.add_typer(upkeep.migrate, name="migrate")
 

@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, print_json, saying_errors, settings_for
+from service.cli.projects import signals_in_words
+from service.projects import record_progress_update
 from store.records import NewInvocation, NewOutcome, NewSession, Outcome
+from store.signal_records import NewProgressUpdate
 
 track = typer.Typer(help="Record uses of skills.", no_args_is_help=True)
 session = typer.Typer(help="Start and end stretches of work.", no_args_is_help=True)
@@ -70,6 +73,26 @@ def finish(
         else:
             said = "recorded" if finished.changed else "was recorded already"
             CONSOLE.print(f"{finished.invocation.skill_name}: {finished.invocation.outcome} {said}", highlight=False)
+
+
+@track.command("update")
+def update(
+    content: Annotated[str, typer.Argument(help="What was done, in your own words.")],
+    project: Annotated[str, typer.Option(help="The project's id.")],
+    user: Annotated[str, typer.Option(help="Who did it.")],
+    key: Annotated[str | None, typer.Option("--key", help="A key of your own; makes retries safe.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record progress in a project: evidence for each skill that the project declares."""
+    with saying_errors(), opened(settings_for(data_dir)) as (store, _):
+        recorded = record_progress_update(
+            store, NewProgressUpdate(project_id=project, user_id=user, content=content, idempotency_key=key)
+        )
+        if as_json:
+            print_json(recorded)
+        else:
+            CONSOLE.print(f"update {recorded.update.id}: {signals_in_words(recorded.signals)}", highlight=False)
 
 
 @session.command("start")

@@ -1,36 +1,126 @@
-"""skillrank doctor, skillrank migrate …."""
+"""skillrank doctor, skillrank backup, skillrank restore, skillrank migrate …."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from migrations import MigrationRunner
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
+from service.indexing import stale_documents
+from store.records import StoreHealth
+from store.sqlite import KEPT, backup_name, prune_backups
+from store.sqlite import restore as restore_backup
 
 migrate = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
 
-def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Say how the store is; status 1 when something is wrong."""
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Only what can be told in a moment.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how the store is: read everything, compare it, name what is wrong; status 1 when something is."""
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         health = store.health()
-        difference = store.first_difference()
-        problems = health.problems + ([f"metrics differ from the log: {difference}"] if difference else [])
-        if as_json:
-            print_json({"health": health, "problems": problems})
-        else:
-            CONSOLE.print(f"database {health.location}, schema V{health.schema_version}", highlight=False)
-            CONSOLE.print(
-                f"{health.size_bytes / 1e6:.1f} MB + {health.wal_bytes / 1e6:.1f} MB WAL, "
-                f"{health.served_skills} skills, {health.total_invocations} uses, {health.open_invocations} open",
-                highlight=False,
+        stale = stale_documents(store)
+        problems = list(health.problems) if quick else health.problems + store.check()
+        if stale:
+            problems.append(
+                f"{len(stale)} documents changed or vanished since they were indexed; run `skillrank index`"
             )
+        backups = sorted(backups_folder(data_dir).glob("*.db"))
+        if as_json:
+            print_json({"health": health, "problems": problems, "stale": stale, "backups": [str(b) for b in backups]})
+        else:
+            _print_health(health, backups, thorough=not quick)
             for problem in problems:
                 CONSOLE.print(f"[red]problem:[/] {plain(problem)}", highlight=False)
+            if not problems:
+                CONSOLE.print("all is well", style="green")
         if problems:
             raise typer.Exit(1)
+
+
+def backup(
+    to: Annotated[Path | None, typer.Option("--to", help="A file of your own; it is never pruned.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="How many backups the data folder keeps.")] = KEPT,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a checked copy of the database, with its sha256, while everything goes on."""
+    with saying_errors(), opened(settings_for(data_dir)) as (store, _):
+        folder = backups_folder(data_dir)
+        report = store.backup(to or folder / backup_name(datetime.now(UTC)))
+        pruned = [] if to else prune_backups(folder, keep=keep)
+        if as_json:
+            print_json({"backup": report, "pruned": [str(path) for path in pruned]})
+            return
+        CONSOLE.print(
+            f"{plain(report.path)}\n{report.size_bytes / 1e6:.1f} MB, schema V{report.schema_version}, "
+            f"{report.total_invocations} uses, opened and checked in {report.seconds:.2f} s\nsha256 {report.sha256}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        for path in pruned:
+            CONSOLE.print(f"removed the old backup {plain(path.name)} ({keep} are kept)", highlight=False)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="A file that `skillrank backup` or `migrate down` wrote.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup in the place of the database; the present one is kept. Refuses while anything has it open."""
+    with saying_errors():
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        report = restore_backup(settings_for(data_dir).database, source.expanduser(), stamp=stamp)
+        if as_json:
+            print_json(report)
+            return
+        CONSOLE.print(
+            f"{plain(report.database)} is now the backup {plain(report.source)}: schema V{report.schema_version}, "
+            f"{report.total_invocations} uses",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if not report.checksum_verified:
+            CONSOLE.print("[yellow]no checksum lay beside the backup[/], so only its content was checked")
+        if report.kept is not None:
+            CONSOLE.print(
+                f"the database before is kept as {plain(report.kept)}; remove it when you no longer need it",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def backups_folder(data_dir: Path | None) -> Path:
+    """Return where `skillrank backup` keeps backups."""
+    return settings_for(data_dir).data_dir / "backups"
+
+
+def _print_health(health: StoreHealth, backups: list[Path], *, thorough: bool) -> None:
+    lines = [
+        f"database   {plain(health.location)}, schema V{health.schema_version}",
+        f"size       {health.size_bytes / 1e6:.1f} MB, and {health.wal_bytes / 1e6:.1f} MB of log (WAL)",
+        f"skills     {health.served_skills} served, {health.total_skills} ever used",
+        f"uses       {health.total_invocations}, {health.open_invocations} of them open",
+        f"index      generation {health.generation}, model {health.model_id}"
+        if health.generation
+        else "index      none",
+        f"backups    {len(backups)}" + (f", the newest {backups[-1].name}" if backups else "; run `skillrank backup`"),
+    ]
+    if thorough:
+        lines.append("checked    the file, references, schema, index and metrics")
+    lines += [
+        f"slow       {slow.name}: {slow.count} times over 100 ms, at worst {slow.worst_ms:.0f} ms"
+        for slow in health.slow_queries
+    ]
+    for line in lines:
+        CONSOLE.print(line, highlight=False, soft_wrap=True)
 
 
 @migrate.command("status")

@@ -1,16 +1,25 @@
 """One order out of relevance and outcomes.
 
-The score is log-linear: log r + success + speed, each part bounded. Relevance is the gate: only candidates that fit
-nearly as well as the best one are moved by outcomes, and all of them stand before all that do not fit.
+The score is log-linear: log r + success + speed + others, each part bounded. Relevance is the gate: only candidates
+that fit nearly as well as the best one are moved by outcomes, and all of them stand before all that do not fit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How one further component counts: its weight (0 switches it off), and the most it may move a score."""
+
+    weight: float
+    bound: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class Weights:
         Weight of the success gain (logits), and the most it may move a score.
     speed, speed_bound : float
         The same for the speed gain (log seconds).
+    others : mapping of str to Part
+        The same for every further component, by its name.
     """
 
     version: str
@@ -38,16 +49,18 @@ class Weights:
     success_bound: float
     speed: float
     speed_bound: float
+    others: Mapping[str, Part] = field(default_factory=dict)
 
 
 DEFAULT_WEIGHTS: Final = Weights(
-    version="plain-1",
+    version="plain-2",
     temperature=1.0,
     gate=2.0,
     success=0.8,
     success_bound=2.0,
     speed=0.25,
     speed_bound=0.3,
+    others={"scope": Part(weight=0.25, bound=0.5)},
 )
 
 
@@ -63,6 +76,8 @@ class Blend:
         log r plus the bounded parts; 0 is a best fit without evidence.
     log_relevance, success, speed : float64 (n,)
         The parts of the score.
+    others : dict of str to float64 (n,)
+        Its further parts, those that have a weight.
     fits : bool (n,)
     """
 
@@ -71,6 +86,7 @@ class Blend:
     log_relevance: NDArray[np.float64]
     success: NDArray[np.float64]
     speed: NDArray[np.float64]
+    others: dict[str, NDArray[np.float64]]
     fits: NDArray[np.bool_]
 
 
@@ -79,6 +95,7 @@ def blend(
     success_gain: NDArray[np.float64],
     speed_gain: NDArray[np.float64],
     weights: Weights = DEFAULT_WEIGHTS,
+    others: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Blend:
     """Order candidates by relevance and outcomes.
 
@@ -89,6 +106,8 @@ def blend(
     success_gain, speed_gain : float64 (n,)
         From `outcomes`; 0 where there is no evidence.
     weights : Weights
+    others : mapping of str to float64 (n,), optional
+        Further gains by the names they have in `Weights.others`; those without a weight are left out.
 
     Returns
     -------
@@ -104,7 +123,20 @@ def blend(
     speed = np.clip(weights.speed * speed_gain, -weights.speed_bound, weights.speed_bound)
     speed = np.where((success_gain < 0) & (speed > 0), 0.0, speed)
     success, speed = np.where(fits, success, 0.0), np.where(fits, speed, 0.0)
-    score = log_relevance + success + speed
+    parts = {
+        name: np.where(fits, np.clip(part.weight * others[name], -part.bound, part.bound), 0.0)
+        for name, part in weights.others.items()
+        if others is not None and name in others
+    }
+    score = log_relevance + success + speed + sum(parts.values(), np.zeros_like(success))
     # Subtracting the best may round two relevances to one score; the relevances themselves still tell them apart.
     order = np.lexsort((np.arange(relevance.size), -relevance, -score, ~fits))
-    return Blend(order=order, score=score, log_relevance=log_relevance, success=success, speed=speed, fits=fits)
+    return Blend(
+        order=order,
+        score=score,
+        log_relevance=log_relevance,
+        success=success,
+        speed=speed,
+        others=parts,
+        fits=fits,
+    )

@@ -1,5 +1,6 @@
 """The SQLite backend: the only code that knows SQL, apsw and sqlite-vec."""
 
+from store.sqlite.backup import KEPT, backup_name, prune_backups, restore
 from store.sqlite.store import SqliteStore, open_store
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["KEPT", "SqliteStore", "backup_name", "open_store", "prune_backups", "restore"]

@@ -33,7 +33,7 @@ _SERVED: Final = "document_path IS NOT NULL AND removed_at IS NULL"
 _SKILLS: Final = f"""
 SELECT {_SKILL_COLUMNS} FROM skills
 WHERE skill_name > :after AND (:category IS NULL OR category = :category)
-  AND (removed_at IS NOT NULL) = :removed
+  AND (removed_at IS NOT NULL) = :removed AND (document_path IS NULL) = :declared
 ORDER BY skill_name LIMIT :limit
 """
 _SKILLS_NAMED: Final = f"""
@@ -141,9 +141,21 @@ class SqliteCatalogue:
         return record(SkillRecord, row, json=_SKILL_JSON)
 
     def skills(
-        self, *, after: str = "", limit: int = 100, category: str | None = None, removed: bool = False
+        self,
+        *,
+        after: str = "",
+        limit: int = 100,
+        category: str | None = None,
+        removed: bool = False,
+        declared: bool = False,
     ) -> list[SkillRecord]:
-        bindings = {"after": after, "limit": limit, "category": category, "removed": removed}
+        bindings = {
+            "after": after,
+            "limit": limit,
+            "category": category,
+            "removed": removed,
+            "declared": declared,
+        }
         found = self._db.read("skills", lambda connection: rows(connection, _SKILLS, bindings))
         return [record(SkillRecord, row, json=_SKILL_JSON) for row in found]
 

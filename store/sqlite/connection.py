@@ -62,7 +62,9 @@ def translated() -> Iterator[None]:
         ) from error
     except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
         raise StoreUnavailable(
-            "the database cannot be written to; check the permissions of its file and folder", cause="read_only"
+            "the database cannot be written to; check the permissions of its file, of the -wal and -shm files beside "
+            "it, and of their folder",
+            cause="read_only",
         ) from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise StoreUnavailable(

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
 from migrations import MigrationRunner
 from store.clock import Clock, format_time
 from store.errors import StoreUnavailable
+from store.records import SlowQuery
 from store.sqlite.connection import open_connection, translated
-from store.sqlite.readers import Readers
+from store.sqlite.occupancy import share
+from store.sqlite.readers import READ_DEADLINE_S, Readers
 from store.sqlite.writer import Writer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 T = TypeVar("T")
 SLOW_MS: Final = 100.0
+THOROUGH_DEADLINE_S: Final = 3600.0  # for what reads everything on request
+_THOROUGH: Final = frozenset({"backup", "check", "first_difference", "rebuild"})
 
 _log = logging.getLogger(__name__)
 
@@ -41,16 +42,23 @@ class Database:
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self.clock = clock
+        self.slow = SlowQueries()
         try:
-            with translated():
-                MigrationRunner(path).run_migrations()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._occupancy = share(path)
         except OSError as error:
             raise StoreUnavailable(
                 f"the data folder {path.parent} cannot be made ({error.strerror}); choose another with --data-dir",
                 cause="io",
             ) from error
-        self.readers = Readers(path)
-        self._writer = Writer(open_connection(path, readonly=False))
+        try:
+            with translated():
+                MigrationRunner(path).run_migrations()
+            self.readers = Readers(path)
+            self._writer = Writer(open_connection(path, readonly=False))
+        except BaseException:
+            self._occupancy.release()
+            raise
 
     def now(self) -> str:
         """Return the present time in the store's form."""
@@ -60,29 +68,55 @@ class Database:
         """Run `unit` on the writer; return when it is durable. Waiting for others is not the unit's slowness."""
 
         def noted(connection: apsw.Connection) -> T:
-            with _noting(name):
+            started = time.perf_counter()
+            try:
                 return unit(connection)
+            finally:
+                self._note(name, started)
 
         return self._writer.run(noted)
 
-    def read(self, name: str, query: Callable[[apsw.Connection], T]) -> T:
+    def read(self, name: str, query: Callable[[apsw.Connection], T], *, deadline_s: float = READ_DEADLINE_S) -> T:
         """Run `query` on one snapshot."""
-        with _noting(name), self.readers.snapshot() as connection:
-            return query(connection)
+        started = time.perf_counter()
+        try:
+            with self.readers.snapshot(deadline_s=deadline_s) as connection:
+                return query(connection)
+        finally:
+            self._note(name, started)
 
     def close(self) -> None:
         """Commit what is queued and release the file."""
         # The last connection to close folds the log into the file, and only one that may write can.
         self.readers.close()
         self._writer.close()
+        self._occupancy.release()
 
-
-@contextmanager
-def _noting(name: str) -> Iterator[None]:
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
+    def _note(self, name: str, started: float) -> None:
         took_ms = (time.perf_counter() - started) * 1000
-        if took_ms > SLOW_MS:
+        # What is meant to read everything is not slow for doing so.
+        if took_ms > SLOW_MS and name not in _THOROUGH:
+            self.slow.add(name, took_ms, self.now())
             _log.warning("slow query %s took %.0f ms", name, took_ms, extra={"query": name, "took_ms": took_ms})
+
+
+class SlowQueries:
+    """The queries of this process that took longer than `SLOW_MS`, by name."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[str, SlowQuery] = {}
+
+    def add(self, name: str, took_ms: float, now: str) -> None:
+        """Count one."""
+        with self._lock:
+            known = self._found.get(name)
+            count, worst_ms = (known.count, known.worst_ms) if known else (0, 0.0)
+            self._found[name] = SlowQuery(
+                name=name, count=count + 1, worst_ms=round(max(worst_ms, took_ms), 1), last_at=now
+            )
+
+    def found(self) -> list[SlowQuery]:
+        """Return them, the slowest first."""
+        with self._lock:
+            return sorted(self._found.values(), key=lambda each: -each.worst_ms)

@@ -20,7 +20,7 @@ from store.records import (
     TimelineBucket,
     WorkflowPath,
 )
-from store.sqlite.database import Database
+from store.sqlite.database import THOROUGH_DEADLINE_S, Database
 from store.sqlite.fulltext import match_all_prefixes
 from store.sqlite.percentiles import refresh_percentiles
 from store.sqlite.projection import first_difference, rebuild
@@ -28,6 +28,7 @@ from store.sqlite.rows import encode, one, record, rows, value
 
 TOP: Final = 10
 MAX_BUCKETS: Final = 10_000
+HOUR_CHARACTERS: Final = 13  # of a time as the store writes it
 _BUCKET_S: Final[dict[Bucket, int]] = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 # Weeks begin on Mondays; the epoch was a Thursday, three days after one.
 _WEEK_OFFSET_S: Final = 3 * 86_400
@@ -76,9 +77,15 @@ SELECT value, sum(n) AS total FROM skill_metric_count WHERE kind = ? GROUP BY va
 """
 _TIMELINE: Final = """
 SELECT (unixepoch(i.invoked_at) + :offset) / :step AS slot, count(*), count(*) FILTER (WHERE o.outcome = 'completed'),
-       count(o.outcome), avg(o.duration_seconds) FILTER (WHERE o.outcome = 'completed')
+       count(o.outcome), sum(o.duration_seconds) FILTER (WHERE o.outcome = 'completed'),
+       count(o.duration_seconds) FILTER (WHERE o.outcome = 'completed')
 FROM skill_invocation i LEFT JOIN skill_outcome o ON o.invocation_id = i.id
 WHERE i.skill_name = :name AND i.invoked_at >= :since AND i.invoked_at <= :until GROUP BY slot
+"""
+_TIMELINE_HOURS: Final = """
+SELECT (unixepoch(hour || ':00') + :offset) / :step AS slot, sum(invocations), sum(completed), sum(finished),
+       sum(total_duration_us) / 1e6, sum(timed_completions)
+FROM skill_hour WHERE skill_name = :name AND hour >= :since_hour AND hour < :until_hour GROUP BY slot
 """
 _PATHS: Final = """
 SELECT c.skill_name, c.value, c.n, c.total_duration_us / 1e6 / nullif(c.timed_completions, 0)
@@ -146,17 +153,33 @@ class SqliteMetrics:
                 "larger bucket",
                 field="bucket",
             )
+        since_text = format_time(datetime.fromtimestamp(first * step - offset, UTC))
+        until_text = format_time(now)
         bindings = {
             "name": skill_name,
-            "since": format_time(datetime.fromtimestamp(first * step - offset, UTC)),
-            "until": format_time(now),
+            "since": since_text,
+            "until": until_text,
+            "since_hour": since_text[:HOUR_CHARACTERS],
+            "until_hour": until_text[:HOUR_CHARACTERS],
             "step": step,
             "offset": offset,
         }
-        found = self._db.read("timeline", lambda connection: rows(connection, _TIMELINE, bindings))
-        by_slot = {row[0]: row[1:] for row in found}
+
+        def query(connection: apsw.Connection) -> list[tuple[Any, ...]]:
+            if bucket == "minute":
+                return rows(connection, _TIMELINE, bindings)
+            # Whole hours are counted already; only the present one, which may hold later uses too, is not whole.
+            present = max(since_text, until_text[:HOUR_CHARACTERS])
+            return rows(connection, _TIMELINE_HOURS, bindings) + rows(
+                connection, _TIMELINE, bindings | {"since": present}
+            )
+
+        totals: dict[int, list[Any]] = {}
+        for slot, *figures in self._db.read("timeline", query):
+            known = totals.setdefault(slot, [0, 0, 0, 0.0, 0])
+            totals[slot] = [before + (more or 0) for before, more in zip(known, figures, strict=True)]
         return [
-            _bucket(format_time(datetime.fromtimestamp(slot * step - offset, UTC)), by_slot.get(slot))
+            _bucket(format_time(datetime.fromtimestamp(slot * step - offset, UTC)), totals.get(slot))
             for slot in range(first, last + 1)
         ]
 
@@ -175,7 +198,7 @@ class SqliteMetrics:
         self._db.write("refresh_percentiles", lambda connection: refresh_percentiles(connection, skill_names))
 
     def first_difference(self) -> str | None:
-        return self._db.read("first_difference", first_difference)
+        return self._db.read("first_difference", first_difference, deadline_s=THOROUGH_DEADLINE_S)
 
     def rebuild(self) -> None:
         self._db.write("rebuild", rebuild)
@@ -218,8 +241,12 @@ def _top(connection: apsw.Connection, kind: str) -> list[dict[str, Any]]:
     return [{"value": row[0], "n": row[1]} for row in rows(connection, _TOP_VALUES, (kind, TOP))]
 
 
-def _bucket(start: str, row: tuple[Any, ...] | None) -> TimelineBucket:
-    invocations, completed, finished, average = row or (0, 0, 0, None)
+def _bucket(start: str, totals: list[Any] | None) -> TimelineBucket:
+    invocations, completed, finished, seconds, timed = totals or (0, 0, 0, 0.0, 0)
     return TimelineBucket(
-        time_bucket=start, invocations=invocations, completed=completed, finished=finished, avg_duration=average
+        time_bucket=start,
+        invocations=invocations,
+        completed=completed,
+        finished=finished,
+        avg_duration=seconds / timed if timed else None,
     )

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import apsw
 
-from store.records import StoreHealth
-from store.sqlite.database import Database
+from migrations import MigrationRunner
+from store.records import BackupReport, StoreHealth
+from store.sqlite.backup import backup, integrity_problems
+from store.sqlite.database import THOROUGH_DEADLINE_S, Database
+from store.sqlite.projection import first_difference
 from store.sqlite.rows import one, value
 
 _COUNTS: Final = """
 SELECT (SELECT max(version) FROM schema_migrations),
        (SELECT count(*) FROM skills WHERE document_path IS NOT NULL AND removed_at IS NULL),
+       (SELECT count(*) FROM skill_metrics),
        (SELECT coalesce(sum(total_invocations), 0) FROM skill_metrics),
        (SELECT count(*) FROM open_invocation)
 """
 _LIVE: Final = "SELECT generation, model_id FROM index_state WHERE status = 'live'"
-_WITHOUT_VECTOR: Final = """
-SELECT count(*) FROM skills s WHERE s.document_path IS NOT NULL AND s.removed_at IS NULL
-  AND NOT EXISTS (SELECT 1 FROM skill_embedded e WHERE e.skill_id = s.id AND e.generation = ?)
+_SERVED: Final = "SELECT id FROM skills WHERE document_path IS NOT NULL AND removed_at IS NULL"
+_WITHOUT_VECTOR: Final = f"""
+SELECT count(*) FROM ({_SERVED}) s
+WHERE NOT EXISTS (SELECT 1 FROM skill_embedded e WHERE e.skill_id = s.id AND e.generation = ?)
 """
+# The text index and the vectors have the ids of skills as their row numbers.
+_DRIFT: Final = {
+    "documents have no text in the index": f"SELECT count(*) FROM ({_SERVED} EXCEPT SELECT rowid FROM skill_fts)",
+    "texts of the index belong to no document": f"SELECT count(*) FROM (SELECT rowid FROM skill_fts EXCEPT {_SERVED})",
+    "documents have no pieces": f"""
+SELECT count(*) FROM ({_SERVED} EXCEPT SELECT skill_id FROM skill_chunk)
+""",
+}
+_HAS_VECTORS: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'skill_vector'"
+_VECTOR_DRIFT: Final = {
+    "vectors are missing": """
+SELECT count(*) FROM (SELECT skill_id FROM skill_embedded WHERE generation = :live
+                      EXCEPT SELECT skill_id FROM skill_vector)
+""",
+    "vectors belong to no document": """
+SELECT count(*) FROM (SELECT skill_id FROM skill_vector
+                      EXCEPT SELECT skill_id FROM skill_embedded WHERE generation = :live)
+""",
+}
 
 
 class SqliteOperations:
@@ -30,7 +55,7 @@ class SqliteOperations:
 
     def health(self) -> StoreHealth:
         def query(connection: apsw.Connection) -> StoreHealth:
-            version, served, total, running = one(connection, _COUNTS) or (0, 0, 0, 0)
+            version, served, used, total, running = one(connection, _COUNTS) or (0, 0, 0, 0, 0)
             generation, model_id = one(connection, _LIVE) or (None, None)
             problems = []
             if generation is None:
@@ -46,11 +71,38 @@ class SqliteOperations:
                 size_bytes=path.stat().st_size,
                 wal_bytes=wal.stat().st_size if wal.exists() else 0,
                 served_skills=served,
+                total_skills=used,
                 total_invocations=total,
                 open_invocations=running,
                 generation=generation,
                 model_id=model_id,
+                slow_queries=self._db.slow.found(),
                 problems=problems,
             )
 
         return self._db.read("health", query)
+
+    def check(self) -> list[str]:
+        def query(connection: apsw.Connection) -> list[str]:
+            damaged = integrity_problems(connection)
+            if damaged:
+                return damaged  # nothing that is read from a damaged file means anything
+            difference = first_difference(connection)
+            metrics = [f"metrics differ from the log: {difference}; run `skillrank metrics rebuild`"]
+            return _index_drift(connection) + metrics * (difference is not None)
+
+        problems = self._db.read("check", query, deadline_s=THOROUGH_DEADLINE_S)
+        schema = MigrationRunner(self._db.path).verify()
+        return problems + [f"the schema differs: {schema}"] * (schema is not None)
+
+    def backup(self, target: Path) -> BackupReport:
+        return self._db.read("backup", lambda connection: backup(connection, target), deadline_s=THOROUGH_DEADLINE_S)
+
+
+def _index_drift(connection: apsw.Connection) -> list[str]:
+    counts = {said: value(connection, sql) for said, sql in _DRIFT.items()}
+    live = one(connection, _LIVE)
+    if live is not None and value(connection, _HAS_VECTORS):
+        counts |= {said: value(connection, sql, {"live": live[0]}) for said, sql in _VECTOR_DRIFT.items()}
+    remedy = "take each root out with `skillrank index --forget ROOT` and index it again"
+    return [f"{count} {said}; {remedy}" for said, count in counts.items() if count]

@@ -1,89 +1,166 @@
-"""Derives every metric anew from the log, and compares what the triggers kept with that.
+"""Derives every metric anew from the log, compares what is kept with that, and adds what an import brought.
 
-Each query below says, for one derived table, what the log adds up to. The triggers of V1 must keep exactly this.
+Each `Projection` says, for one derived table, what the log adds up to. The triggers of V1 must keep exactly this.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
 
 import apsw
 
 from store.sqlite.percentiles import refresh_percentiles
 from store.sqlite.rows import rows
 
-_TIMED: Final = "o.outcome = 'completed' AND o.duration_seconds IS NOT NULL"
-_MICROSECONDS: Final = "CAST(round(o.duration_seconds * 1e6) AS INTEGER)"
+_TIMED: Final = "outcome = 'completed' AND duration_seconds IS NOT NULL"
+_MICROSECONDS: Final = "CAST(round(duration_seconds * 1e6) AS INTEGER)"
+_TOTAL_US: Final = f"coalesce(sum({_MICROSECONDS}) FILTER (WHERE {_TIMED}), 0)"
+_COMPLETED: Final = "count(*) FILTER (WHERE outcome = 'completed')"
+_NOT_COMPLETED: Final = "count(*) FILTER (WHERE outcome <> 'completed')"
+_USE_COLUMNS: Final = """
+i.id, i.skill_name, i.invoked_at, i.session_id, i.workflow_path, o.outcome, o.duration_seconds, o.error_type,
+o.follow_up_actions
+"""
+# The name `use` stands for is defined before each query: the whole log, or what an import has staged.
+_LOG: Final = f"""
+WITH use AS NOT MATERIALIZED (
+    SELECT {_USE_COLUMNS} FROM skill_invocation i LEFT JOIN skill_outcome o ON o.invocation_id = i.id)
+"""
+_STAGED: Final = f"""
+WITH use AS NOT MATERIALIZED (
+    SELECT {_USE_COLUMNS} FROM temp.staged_start i LEFT JOIN temp.staged_outcome o ON o.number = i.number)
+"""
 
-_METRICS_COLUMNS: Final = """
-skill_name, total_invocations, completed_invocations, abandoned_invocations, failed_invocations,
-cancelled_invocations, timed_completions, total_duration_us, min_duration_seconds, max_duration_seconds,
-first_invoked, last_invoked
-"""
-_METRICS: Final = f"""
-SELECT i.skill_name, count(*), count(*) FILTER (WHERE o.outcome = 'completed'),
-       count(*) FILTER (WHERE o.outcome <> 'completed'), count(*) FILTER (WHERE o.outcome = 'failed'),
-       count(*) FILTER (WHERE o.outcome = 'cancelled'), count(*) FILTER (WHERE {_TIMED}),
-       coalesce(sum({_MICROSECONDS}) FILTER (WHERE {_TIMED}), 0),
-       min(o.duration_seconds) FILTER (WHERE {_TIMED}), max(o.duration_seconds) FILTER (WHERE {_TIMED}),
-       min(i.invoked_at), max(i.invoked_at)
-FROM skill_invocation i LEFT JOIN skill_outcome o ON o.invocation_id = i.id GROUP BY i.skill_name
-"""
-_COUNT_COLUMNS: Final = "skill_name, kind, value, n, timed_completions, total_duration_us"
-_COUNTS: Final = f"""
-SELECT i.skill_name, 'workflow_path', i.workflow_path, count(*), count(*) FILTER (WHERE {_TIMED}),
-       coalesce(sum({_MICROSECONDS}) FILTER (WHERE {_TIMED}), 0)
-FROM skill_invocation i LEFT JOIN skill_outcome o ON o.invocation_id = i.id
-WHERE i.workflow_path IS NOT NULL GROUP BY i.skill_name, i.workflow_path
-UNION ALL
-SELECT skill_name, 'error_type', error_type, count(*), 0, 0 FROM skill_outcome
-WHERE error_type IS NOT NULL GROUP BY skill_name, error_type
-UNION ALL
-SELECT o.skill_name, 'follow_up_action', action.value, count(*), 0, 0
-FROM skill_outcome o, json_each(o.follow_up_actions) action WHERE action.type = 'text'
-GROUP BY o.skill_name, action.value
-"""
-_SESSION_COLUMNS: Final = """
-session_id, skill_name, invocation_count, completed_count, abandoned_count, first_invoked_at, last_invoked_at,
-total_duration_us
-"""
-_SESSIONS: Final = f"""
-SELECT i.session_id, i.skill_name, count(*), count(*) FILTER (WHERE o.outcome = 'completed'),
-       count(*) FILTER (WHERE o.outcome <> 'completed'), min(i.invoked_at), max(i.invoked_at),
-       coalesce(sum({_MICROSECONDS}) FILTER (WHERE {_TIMED}), 0)
-FROM skill_invocation i LEFT JOIN skill_outcome o ON o.invocation_id = i.id
-WHERE i.session_id IS NOT NULL GROUP BY i.session_id, i.skill_name
-"""
-_OPEN_COLUMNS: Final = "invocation_id, invoked_at"
-_OPEN: Final = """
-SELECT i.id, i.invoked_at FROM skill_invocation i
-WHERE NOT EXISTS (SELECT 1 FROM skill_outcome o WHERE o.invocation_id = i.id)
-"""
+
+class Projection(NamedTuple):
+    """One derived table: its columns, what uses give for them, and how that is added to what is there."""
+
+    columns: str
+    derived: str
+    merge: str
+
+
+def _added(*columns: str) -> str:
+    return ", ".join(f"{column} = {column} + excluded.{column}" for column in columns)
+
 
 PROJECTIONS: Final = {
-    "skill_metrics": (_METRICS_COLUMNS, _METRICS),
-    "skill_metric_count": (_COUNT_COLUMNS, _COUNTS),
-    "session_skill": (_SESSION_COLUMNS, _SESSIONS),
-    "open_invocation": (_OPEN_COLUMNS, _OPEN),
+    "skill_metrics": Projection(
+        "skill_name, total_invocations, completed_invocations, abandoned_invocations, failed_invocations, "
+        "cancelled_invocations, timed_completions, total_duration_us, min_duration_seconds, max_duration_seconds, "
+        "first_invoked, last_invoked",
+        f"""
+SELECT skill_name, count(*), {_COMPLETED}, {_NOT_COMPLETED}, count(*) FILTER (WHERE outcome = 'failed'),
+       count(*) FILTER (WHERE outcome = 'cancelled'), count(*) FILTER (WHERE {_TIMED}), {_TOTAL_US},
+       min(duration_seconds) FILTER (WHERE {_TIMED}), max(duration_seconds) FILTER (WHERE {_TIMED}),
+       min(invoked_at), max(invoked_at)
+FROM use GROUP BY skill_name
+""",
+        "ON CONFLICT (skill_name) DO UPDATE SET "
+        + _added(
+            "total_invocations",
+            "completed_invocations",
+            "abandoned_invocations",
+            "failed_invocations",
+            "cancelled_invocations",
+            "timed_completions",
+            "total_duration_us",
+        )
+        + """,
+        min_duration_seconds = coalesce(min(min_duration_seconds, excluded.min_duration_seconds),
+                                        min_duration_seconds, excluded.min_duration_seconds),
+        max_duration_seconds = coalesce(max(max_duration_seconds, excluded.max_duration_seconds),
+                                        max_duration_seconds, excluded.max_duration_seconds),
+        first_invoked = min(first_invoked, excluded.first_invoked),
+        last_invoked = max(last_invoked, excluded.last_invoked)
+""",
+    ),
+    "skill_metric_count": Projection(
+        "skill_name, kind, value, n, timed_completions, total_duration_us",
+        f"""
+SELECT skill_name, 'workflow_path', workflow_path, count(*), count(*) FILTER (WHERE {_TIMED}), {_TOTAL_US}
+FROM use WHERE workflow_path IS NOT NULL GROUP BY skill_name, workflow_path
+UNION ALL
+SELECT skill_name, 'error_type', error_type, count(*), 0, 0
+FROM use WHERE error_type IS NOT NULL GROUP BY skill_name, error_type
+UNION ALL
+SELECT acted.skill_name, 'follow_up_action', action.value, count(*), 0, 0
+FROM (SELECT skill_name, follow_up_actions FROM use WHERE follow_up_actions <> '[]') acted,
+     json_each(acted.follow_up_actions) action
+WHERE action.type = 'text' GROUP BY acted.skill_name, action.value
+""",
+        "ON CONFLICT (skill_name, kind, value) DO UPDATE SET " + _added("n", "timed_completions", "total_duration_us"),
+    ),
+    "skill_hour": Projection(
+        "skill_name, hour, invocations, completed, finished, timed_completions, total_duration_us",
+        f"""
+SELECT skill_name, substr(invoked_at, 1, 13) AS hour, count(*), {_COMPLETED}, count(outcome),
+       count(*) FILTER (WHERE {_TIMED}), {_TOTAL_US}
+FROM use GROUP BY skill_name, hour
+""",
+        "ON CONFLICT (skill_name, hour) DO UPDATE SET "
+        + _added("invocations", "completed", "finished", "timed_completions", "total_duration_us"),
+    ),
+    "session_skill": Projection(
+        "session_id, skill_name, invocation_count, completed_count, abandoned_count, first_invoked_at, "
+        "last_invoked_at, total_duration_us",
+        f"""
+SELECT session_id, skill_name, count(*), {_COMPLETED}, {_NOT_COMPLETED}, min(invoked_at), max(invoked_at),
+       {_TOTAL_US}
+FROM use WHERE session_id IS NOT NULL GROUP BY session_id, skill_name
+""",
+        "ON CONFLICT (session_id, skill_name) DO UPDATE SET "
+        + _added("invocation_count", "completed_count", "abandoned_count", "total_duration_us")
+        + """,
+        first_invoked_at = min(first_invoked_at, excluded.first_invoked_at),
+        last_invoked_at = max(last_invoked_at, excluded.last_invoked_at)
+""",
+    ),
+    "open_invocation": Projection(
+        "invocation_id, invoked_at",
+        "SELECT id, invoked_at FROM use WHERE outcome IS NULL",
+        "",
+    ),
 }
+
+
+@contextmanager
+def counted_together(connection: apsw.Connection) -> Iterator[None]:
+    """Let the triggers rest inside the block, and count what is staged at its end.
+
+    The block adds to the log exactly what `store.sqlite.importing` has staged.
+    """
+    connection.execute("INSERT INTO projection_paused(only_row) VALUES (1)")
+    yield
+    connection.execute("DELETE FROM projection_paused")
+    for table, (columns, derived, merge) in PROJECTIONS.items():
+        connection.execute(f"{_STAGED} INSERT INTO {table}({columns}) SELECT * FROM ({derived}) WHERE true {merge}")
 
 
 def first_difference(connection: apsw.Connection) -> str | None:
     """Return the first row in which a derived table and the log disagree, None when all agree."""
-    for table, (columns, derived) in PROJECTIONS.items():
-        kept = f"SELECT {columns} FROM {table}"
-        for missing in rows(connection, f"SELECT * FROM ({derived}) EXCEPT {kept} LIMIT 1"):
-            return f"{table}: the log gives {missing}, which is not what is kept"
-        for extra in rows(connection, f"{kept} EXCEPT SELECT * FROM ({derived}) LIMIT 1"):
-            return f"{table}: {extra} is kept, but the log does not give it"
+    for table, (columns, derived, _) in PROJECTIONS.items():
+        both = f"{_LOG}, derived AS MATERIALIZED ({derived}), kept AS (SELECT {columns} FROM {table})"
+        found = rows(
+            connection,
+            f"{both} SELECT * FROM (SELECT 0, * FROM (SELECT * FROM derived EXCEPT SELECT * FROM kept) LIMIT 1) "
+            "UNION ALL SELECT * FROM (SELECT 1, * FROM (SELECT * FROM kept EXCEPT SELECT * FROM derived) LIMIT 1)",
+        )
+        for extra, *row in found:
+            told = ", ".join(map(repr, row))
+            if extra:
+                return f"{table}: ({told}) is kept, but the log does not give it"
+            return f"{table}: the log gives ({told}), which is not what is kept"
     return None
 
 
 def rebuild(connection: apsw.Connection) -> None:
     """Replace every derived row by what the log gives, percentiles included, in the caller's transaction."""
-    for table, (columns, derived) in PROJECTIONS.items():
+    for table, (columns, derived, _) in PROJECTIONS.items():
         connection.execute(f"DELETE FROM {table}")
-        connection.execute(f"INSERT INTO {table}({columns}) {derived}")
+        connection.execute(f"{_LOG} INSERT INTO {table}({columns}) {derived}")
     names = [row[0] for row in rows(connection, "SELECT skill_name FROM skill_metrics")]
     refresh_percentiles(connection, names)
     connection.execute("DELETE FROM skill_metrics_summary")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import apsw
 import msgspec
@@ -40,6 +40,16 @@ def record(kind: type[R], row: tuple[Any, ...], *, json: frozenset[str] = frozen
             for name, cell in zip(fields, row, strict=True)
         }
     )
+
+
+def narrowed(*conditions: tuple[LiteralString, Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return the WHERE clause of those conditions whose value is given, and the values; both empty without any.
+
+    Leaving a condition out, rather than asking ``:x IS NULL OR …``, lets SQLite use the index that serves the rest.
+    """
+    given = [(sql, bound) for sql, bound in conditions if bound is not None]
+    clause = "WHERE " + " AND ".join(sql for sql, _ in given) if given else ""
+    return clause, tuple(bound for _, bound in given)
 
 
 def encode(payload: Any) -> str:

@@ -10,12 +10,23 @@ from store.sqlite.database import Database
 from store.sqlite.matrix import VectorMatrix
 from store.sqlite.metrics import SqliteMetrics
 from store.sqlite.operations import SqliteOperations
+from store.sqlite.projects import SqliteProjects
 from store.sqlite.retrieval import SqliteRetrieval
 from store.sqlite.searches import SqliteSearchLog
+from store.sqlite.signals import SqliteSignals
 from store.sqlite.tracking import SqliteTracking
 
 
-class SqliteStore(SqliteCatalogue, SqliteRetrieval, SqliteTracking, SqliteMetrics, SqliteSearchLog, SqliteOperations):
+class SqliteStore(
+    SqliteCatalogue,
+    SqliteRetrieval,
+    SqliteTracking,
+    SqliteMetrics,
+    SqliteSearchLog,
+    SqliteProjects,
+    SqliteSignals,
+    SqliteOperations,
+):
     """A `store.protocol.Store` in the file `path`, which is made and migrated as needed.
 
     Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -28,11 +27,10 @@ class Backend(Protocol):
 
 
 class SqliteBackend:
-    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(self, request: pytest.FixtureRequest, folder: Path, clock: Callable[[], datetime]) -> None:
         self._path = folder / "contract.db"
         self._clock = clock
-        # Migrating takes most of a short test's time; tests/migrations is about that.
-        shutil.copyfile(migrated_file(folder.parent.parent), self._path)
+        shutil.copyfile(request.getfixturevalue("migrated_file"), self._path)
 
     def open(self) -> Store:
         from store.sqlite import open_store  # noqa: PLC0415  each backend imports only its own driver
@@ -47,35 +45,39 @@ class SqliteBackend:
         return [f"{len(mine)} connections"] * bool(mine) + [f"left beside the file: {name}" for name in beside]
 
 
-@functools.cache
-def migrated_file(folder: Path) -> Path:
-    from migrations import MigrationRunner  # noqa: PLC0415  each backend imports only its own parts
-
-    path = folder / "migrated.db"
-    MigrationRunner(path).run_migrations()
-    return path
-
-
 @pytest.fixture(params=BACKENDS)
-def open_another(
+def new_database(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Callable[[], datetime]
-) -> Iterator[Callable[[], Store]]:
-    """Open one more store on the same database; all are closed at the end, and nothing may be left."""
-    folder = tmp_path / "database"
-    folder.mkdir()
-    backend: Backend = {"sqlite": SqliteBackend}[request.param](folder, clock)
+) -> Iterator[Callable[[], Callable[[], Store]]]:
+    """Make an empty database, and return what opens stores on it; all are closed at the end, and nothing is left."""
+    make: Callable[..., Backend] = {"sqlite": SqliteBackend}[request.param]
     threads = set(threading.enumerate())
+    backends: list[Backend] = []
     opened: list[Store] = []
 
-    def open_one() -> Store:
-        opened.append(backend.open())
-        return opened[-1]
+    def new() -> Callable[[], Store]:
+        folder = tmp_path / f"database-{len(backends)}"
+        folder.mkdir()
+        backend = make(request, folder, clock)
+        backends.append(backend)
 
-    yield open_one
+        def open_one() -> Store:
+            opened.append(backend.open())
+            return opened[-1]
+
+        return open_one
+
+    yield new
     for each in reversed(opened):
         each.close()
     assert [thread.name for thread in threading.enumerate() if thread not in threads] == []
-    assert backend.leaks() == []
+    assert [leak for backend in backends for leak in backend.leaks()] == []
+
+
+@pytest.fixture
+def open_another(new_database: Callable[[], Callable[[], Store]]) -> Callable[[], Store]:
+    """Open one more store on the same database."""
+    return new_database()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -310,6 +311,40 @@ def test_similarities_stay_right_through_many_changes(
     for each in (store, follower):
         found = each.candidates("", asked[None, :], depth=50)
         assert {candidate.skill_name: candidate.similarity for candidate in found} == wanted
+
+
+def test_searches_see_one_whole_generation_while_others_are_published(
+    store: Store, generation: int, document: Make, question: Windows, open_another: Callable[[], Store]
+) -> None:
+    directions = [EAST, NORTH]
+    for name in ("a", "b", "c"):
+        store.write_document(document(name, vector=EAST), generation)
+    seen: list[tuple[float, ...]] = []
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def search(reader: Store) -> None:
+        try:
+            while not done.is_set():
+                found = reader.candidates("", question(EAST), depth=5)
+                seen.append(tuple(round(candidate.similarity or 0.0, 3) for candidate in found))
+        except BaseException as error:  # noqa: BLE001  told by the assertion below
+            failures.append(error)
+
+    readers = [threading.Thread(target=search, args=(each,)) for each in (store, store, open_another())]
+    for reader in readers:
+        reader.start()
+    for turn in range(1, 8):
+        building = store.open_generation(f"model {turn}", 4, 1).generation
+        for name in ("a", "b", "c"):
+            store.write_document(document(name, vector=directions[turn % 2]), building)
+        store.publish_generation(building)
+    done.set()
+    for reader in readers:
+        reader.join(30)
+    assert failures == []
+    assert set(seen) <= {(1.0, 1.0, 1.0), (0.0, 0.0, 0.0)}
+    assert seen
 
 
 # --- similar skills ------------------------------------------------------------------------------------------

@@ -1,0 +1,289 @@
+"""The evidence of all recorded uses in memory, laid out so that a question costs what it touches, not what happened.
+
+Two layouts of the same sums: by cell, where a question looks up the few cells that are like it; and by skill and
+slot, where what happened at all other questions is the whole less the part that is near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.ranking.cells import alikeness
+from service.ranking.decay import decay_weight
+from service.ranking.evidence import ANY_VERSION, NO_CELL, REPORTER_SLOTS, EvidenceRows, Stat
+from service.ranking.prior import Prior, Scatter, fit_prior
+from service.ranking.reporters import concave, counted, trust
+from service.ranking.speed import Durations
+from service.ranking.success import Record
+
+# What a document's earlier contents earned counts for this much of what its present one earns.
+EARLIER_VERSIONS: Final = 0.5
+# A duration at another question says less of this one than a success does.
+OTHER_DURATIONS: Final = 0.2
+_FIRST_ROWS: Final = 256
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is recorded of some skills as seen from one question, at one day; arrays are float64 (n,).
+
+    `record` holds counts after the cap on single reporters; `preferred` and `passed_over` are choices at questions
+    like this one.
+    """
+
+    record: Record
+    durations: Durations
+    preferred: NDArray[np.float64]
+    passed_over: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """What was learnt from all records as of one day: the prior, and what each slot of reporters counts for."""
+
+    day: float
+    prior: Prior
+    trust: NDArray[np.float64]
+
+
+class EvidenceBook:
+    """Sums of evidence by skill, version, cell and slot; adding is commutative, so order of arrival means nothing.
+
+    Parameters
+    ----------
+    dimension : int
+        Of the questions' vectors.
+    half_life_days : float
+        Of the decay that the rows were made with.
+    """
+
+    def __init__(self, dimension: int, *, half_life_days: float) -> None:
+        self._half_life_days = half_life_days
+        self._skills: dict[str, int] = {}
+        self._current: NDArray[np.int64] = np.full(_FIRST_ROWS, ANY_VERSION, dtype=np.int64)
+        self._categories: list[str | None] = []
+        self._totals: NDArray[np.float64] = np.zeros((_FIRST_ROWS, 2, REPORTER_SLOTS, len(Stat)))
+        self._row_of: dict[tuple[int, int, int, int], int] = {}
+        self._keys: NDArray[np.int64] = np.zeros((_FIRST_ROWS, 4), dtype=np.int64)
+        self._sums: NDArray[np.float64] = np.zeros((_FIRST_ROWS, len(Stat)))
+        self._rows_of_skill: list[list[int]] = []
+        self._cells: dict[int, int] = {}
+        self._rows_of_cell: list[list[int]] = []
+        self._row_arrays: dict[int, NDArray[np.intp]] = {}
+        self._cell_sums: NDArray[np.float32] = np.zeros((_FIRST_ROWS, dimension), dtype=np.float32)
+        self._cell_directions: NDArray[np.float32] = np.zeros((_FIRST_ROWS, dimension), dtype=np.float32)
+        self._per_cell: dict[tuple[int, int], tuple[float, float]] = {}
+        self._within: NDArray[np.float64] = np.zeros((_FIRST_ROWS, 5))
+        self._fitted: _Fitted | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows are held."""
+        return len(self._row_of)
+
+    def put_cells(self, cells: NDArray[np.int64], sums: NDArray[np.float32]) -> None:
+        """Set the sum of the question vectors of each cell; float32 (n, dimension)."""
+        for cell, total in zip(cells.tolist(), sums, strict=True):
+            place = self._cell_place(cell)
+            self._cell_sums[place] = total
+            self._cell_directions[place] = total / max(float(np.linalg.norm(total)), 1e-12)
+
+    def add_questions(self, cells: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        """Add questions to their cells; float32 (n, dimension)."""
+        for cell, vector in zip(cells.tolist(), vectors, strict=True):
+            place = self._cell_place(cell)
+            self.put_cells(np.array([cell]), (self._cell_sums[place] + vector)[None])
+
+    def put(self, rows: EvidenceRows) -> None:
+        """Set rows to these sums, whatever they were."""
+        for key, sums in self._with_keys(rows):
+            row = self._row_of.get(key)
+            self._change(key, sums if row is None else sums - self._sums[row])
+
+    def add(self, rows: EvidenceRows) -> None:
+        """Add these sums."""
+        for key, sums in self._with_keys(rows):
+            self._change(key, sums)
+
+    def describe(self, skill_name: str, *, version: int, category: str | None) -> None:
+        """Say which content a skill has now and which category; changes of either keep all evidence."""
+        skill = self._skill_place(skill_name)
+        if self._categories[skill] != category:
+            self._categories[skill] = category
+            self._fitted = None
+        if self._current[skill] != version:
+            self._current[skill] = version
+            self._totals[skill] = 0.0
+            for row in self._rows_of_skill[skill]:
+                _, of_version, _, slot = self._keys[row]
+                self._totals[skill, self._age(skill, int(of_version)), slot] += self._sums[row]
+            self._fitted = None
+
+    def prior(self, day: float) -> Prior:
+        """Return what to expect of any skill, fitted to everything recorded, as of a day; kept until that changes."""
+        return self._fit(day).prior
+
+    def look(self, skill_names: Sequence[str], question: NDArray[np.float32] | None, day: float) -> Found:
+        """Return what is recorded of these skills, as seen from a question.
+
+        Parameters
+        ----------
+        skill_names : sequence of str, n of them, distinct
+        question : float32 (dimension,), L2-normalised, or None
+            None counts everything as recorded at other questions.
+        day : float
+            The present, in days since the landmark of `decay`.
+        """
+        n = len(skill_names)
+        places = np.array([self._skills.get(name, -1) for name in skill_names], dtype=np.intp)
+        now = 1.0 / float(decay_weight(day, half_life_days=self._half_life_days))
+        counts_for = now * self._fit(day).trust[:, None]
+        held = self._totals[places] * (places >= 0)[:, None, None, None]
+        near = self._near(places, question, n)
+        other = np.maximum(held[:, 0] + EARLIER_VERSIONS * held[:, 1] - near, 0.0) * counts_for
+        near = near * counts_for
+        near_s, near_f = counted(near[..., Stat.SUCCESS], near[..., Stat.FAILURE])
+        other_s, other_f = counted(other[..., Stat.SUCCESS], other[..., Stat.FAILURE])
+        timed = near.sum(axis=1) + OTHER_DURATIONS * other.sum(axis=1)
+        return Found(
+            record=Record(near_s, near_f, other_s, other_f),
+            durations=Durations(
+                timed[:, Stat.TIMED],
+                timed[:, Stat.LOG_SECONDS],
+                timed[:, Stat.LOG_SECONDS_SQUARED],
+                timed[:, Stat.CENSORED],
+                timed[:, Stat.CENSORED_LOG_SECONDS],
+            ),
+            preferred=concave(near[..., Stat.PREFERRED]).sum(axis=1),
+            passed_over=concave(near[..., Stat.PASSED_OVER]).sum(axis=1),
+        )
+
+    def _near(self, places: NDArray[np.intp], question: NDArray[np.float32] | None, n: int) -> NDArray[np.float64]:
+        near = np.zeros((n * REPORTER_SLOTS, len(Stat)))
+        if question is not None and self._cells:
+            alike = alikeness((self._cell_directions[: len(self._cells)] @ question).astype(np.float64))
+            touched = np.flatnonzero(alike)
+            rows = np.concatenate([self._rows_in(cell) for cell in touched.tolist()] or [np.empty(0, dtype=np.intp)])
+            candidate = np.full(len(self._skills) + 1, -1, dtype=np.intp)
+            candidate[places[places >= 0]] = np.flatnonzero(places >= 0)
+            skills, versions, cells, slots = self._keys[rows].T
+            wanted = candidate[skills] >= 0
+            rows, skills, versions, cells, slots = (part[wanted] for part in (rows, skills, versions, cells, slots))
+            present = (versions == self._current[skills]) | (versions == ANY_VERSION)
+            weight = alike[cells] * np.where(present, 1.0, EARLIER_VERSIONS)
+            group = candidate[skills] * REPORTER_SLOTS + slots
+            weighted = self._sums[rows] * weight[:, None]
+            for stat in Stat:
+                near[:, stat] = np.bincount(group, weights=weighted[:, stat], minlength=len(near))
+        return near.reshape(n, REPORTER_SLOTS, len(Stat))
+
+    def _rows_in(self, cell: int) -> NDArray[np.intp]:
+        held = self._row_arrays.get(cell)
+        if held is None:
+            held = self._row_arrays[cell] = np.array(self._rows_of_cell[cell], dtype=np.intp)
+        return held
+
+    def _with_keys(self, rows: EvidenceRows) -> list[tuple[tuple[int, int, int, int], NDArray[np.float64]]]:
+        parts = zip(
+            rows.skill_names, rows.versions.tolist(), rows.cells.tolist(), rows.slots.tolist(), rows.sums, strict=True
+        )
+        # Cells are known by their place here; a use without a question has none.
+        return [
+            ((self._skill_place(name), version, cell if cell == NO_CELL else self._cell_place(cell), slot), sums)
+            for name, version, cell, slot, sums in parts
+        ]
+
+    def _change(self, key: tuple[int, int, int, int], change: NDArray[np.float64]) -> None:
+        skill, version, cell, slot = key
+        row = self._row_of.get(key)
+        if row is None:
+            row = self._row_of[key] = len(self._row_of)
+            self._keys, self._sums = _room(self._keys, row), _room(self._sums, row)
+            self._keys[row] = key
+            self._rows_of_skill[skill].append(row)
+            if cell != NO_CELL:
+                self._rows_of_cell[cell].append(row)
+                self._row_arrays.pop(cell, None)
+        self._sums[row] += change
+        self._totals[skill, self._age(skill, version), slot] += change
+        if cell != NO_CELL:
+            self._change_scatter(skill, cell, float(change[Stat.SUCCESS]), float(change[Stat.FAILURE]))
+        self._fitted = None
+
+    def _change_scatter(self, skill: int, cell: int, successes: float, failures: float) -> None:
+        """Keep, per skill, what the scatter of its cells needs: Σs, Σn, Σs²/n, Σn² and the number of cells."""
+        was_s, was_n = self._per_cell.get((skill, cell), (0.0, 0.0))
+        now_s, now_n = was_s + successes, was_n + successes + failures
+        self._per_cell[skill, cell] = (now_s, now_n)
+        for sign, s, n in ((-1.0, was_s, was_n), (1.0, now_s, now_n)):
+            if n > 0:
+                self._within[skill] += sign * np.array([s, n, s * s / n, n * n, 1.0])
+
+    def _fit(self, day: float) -> _Fitted:
+        """Fit the prior and the reporters' trust once a day and whenever something is added.
+
+        The first prior takes everybody at their word, so that trust can be judged; the second is the one that holds.
+        """
+        today = float(np.floor(day))
+        if self._fitted is None or self._fitted.day != today:
+            skills = len(self._skills)
+            now = 1.0 / float(decay_weight(today, half_life_days=self._half_life_days))
+            held = self._totals[:skills, :, :, : Stat.FAILURE + 1] * now
+            whole = held[:, 0] + EARLIER_VERSIONS * held[:, 1]
+            within = self._pooled_scatter(skills, now)
+            first = self._fit_prior(whole, within)
+            trusted = trust(whole[..., Stat.SUCCESS], whole[..., Stat.FAILURE], first)
+            self._fitted = _Fitted(today, self._fit_prior(whole * trusted[:, None], within), trusted)
+        return self._fitted
+
+    def _fit_prior(self, whole: NDArray[np.float64], within: Scatter) -> Prior:
+        successes, failures = counted(whole[..., Stat.SUCCESS], whole[..., Stat.FAILURE])
+        return fit_prior(successes, successes + failures, self._categories, within)
+
+    def _pooled_scatter(self, skills: int, now: float) -> Scatter:
+        s, n, s2, n2, cells = self._within[:skills].T
+        several = (cells > 1) & (n > 0)
+        s, n, s2, n2, cells = (part[several] for part in (s, n, s2, n2, cells))
+        rate = np.clip(s / n, 0.0, 1.0)
+        variance = np.maximum(rate * (1.0 - rate), 0.01)
+        excess = now * (s2 - s * s / n) / variance - (cells - 1)
+        information = now * (n - n2 / n) - (cells - 1)
+        useful = information > 0
+        return Scatter(float(excess[useful].sum()), float(information[useful].sum()))
+
+    def _age(self, skill: int, version: int) -> int:
+        return 0 if version in {ANY_VERSION, self._current[skill]} else 1
+
+    def _skill_place(self, name: str) -> int:
+        place = self._skills.get(name)
+        if place is None:
+            place = self._skills[name] = len(self._skills)
+            self._categories.append(None)
+            self._rows_of_skill.append([])
+            self._current = _room(self._current, place, fill=ANY_VERSION)
+            self._totals, self._within = _room(self._totals, place), _room(self._within, place)
+        return place
+
+    def _cell_place(self, cell: int) -> int:
+        place = self._cells.get(cell)
+        if place is None:
+            place = self._cells[cell] = len(self._cells)
+            self._rows_of_cell.append([])
+            self._cell_sums = _room(self._cell_sums, place)
+            self._cell_directions = _room(self._cell_directions, place)
+        return place
+
+
+def _room(array: NDArray[Scalar], place: int, *, fill: int = 0) -> NDArray[Scalar]:
+    """Return `array` with room for `place`, at least doubled when it has none."""
+    if place < len(array):
+        return array
+    grown = np.full((2 * len(array), *array.shape[1:]), fill, dtype=array.dtype)
+    grown[: len(array)] = array
+    return grown

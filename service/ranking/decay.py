@@ -1,0 +1,38 @@
+"""Older outcomes count less: forward exponential decay.
+
+A use on day t weighs 2^(t / half-life), and every sum is divided by the present day's weight when it is read. So sums
+only ever grow by addition, in any order, and nothing needs rewriting as time passes (Cormode, Shkapenyuk, Srivastava
+and Xu, "Forward decay", ICDE 2009).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+HALF_LIFE_DAYS: Final = 90.0
+_LANDMARK: Final = datetime(2024, 1, 1, tzinfo=UTC)
+_SECONDS_A_DAY: Final = 86_400.0
+# 2^±900 and its products with any count stay finite; at 90 days that is two centuries around the landmark.
+_MOST_HALF_LIVES: Final = 900.0
+
+
+def days_since_landmark(moment: datetime) -> float:
+    """Return the time as days, negative before the landmark (2024-01-01 UTC)."""
+    return (moment - _LANDMARK).total_seconds() / _SECONDS_A_DAY
+
+
+def decay_weight(days: float | NDArray[np.float64], *, half_life_days: float = HALF_LIFE_DAYS) -> NDArray[np.float64]:
+    """Return 2^(days / half-life), finite and positive for any day.
+
+    Parameters
+    ----------
+    days : float or float64 (n,)
+        Days since the landmark.
+    half_life_days : float
+        After how many days a use counts half.
+    """
+    return np.asarray(np.exp2(np.clip(np.asarray(days) / half_life_days, -_MOST_HALF_LIVES, _MOST_HALF_LIVES)))

@@ -1,0 +1,78 @@
+"""How much a skill belongs to what a user or project works on: a bounded, decaying gain.
+
+What a project declares is said on purpose; what was worked with lately is seen. Each is worth one unit at most, so
+that a thousand updates weigh no more than the first dozen, and none once they are long ago.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+HALF_LIFE_DAYS: Final = 30.0
+WINDOW_DAYS: Final = 90.0
+MONTH_DAYS: Final = 30.0
+# So many units of strength (updates of today, say) give about two thirds of the gain of use.
+_TYPICAL_STRENGTH: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class SkillScope:
+    """What speaks for one skill beside the question, as reasons tell it.
+
+    Attributes
+    ----------
+    declared : bool
+        Whether the project that is asked for declares the skill.
+    strength : float
+        Decayed weights of its recent signals (`decayed_strength`), 0 or more.
+    user_updates, project_updates : int
+        Updates of the last `MONTH_DAYS` days, of the user who asks and in the project that is asked for.
+    """
+
+    declared: bool = False
+    strength: float = 0.0
+    user_updates: int = 0
+    project_updates: int = 0
+
+
+NO_SCOPE: Final = SkillScope()
+
+
+def decayed_strength(weights: NDArray[np.float64], ages_days: NDArray[np.float64]) -> float:
+    """Return the sum of signals' weights, each halved every `HALF_LIFE_DAYS` days.
+
+    Parameters
+    ----------
+    weights : float64 (n,)
+        0 or more.
+    ages_days : float64 (n,)
+        Ages; a negative one (a clock that went back) counts as 0.
+    """
+    return float((weights * np.exp2(-np.maximum(ages_days, 0.0) / HALF_LIFE_DAYS)).sum())
+
+
+def scope_gain(scopes: list[SkillScope]) -> NDArray[np.float64]:
+    """Return each skill's gain, float64 (n,) in [0, 2]; exactly 0 without a declaration or signals."""
+    declared = np.array([scope.declared for scope in scopes], dtype=np.float64)
+    strength = np.array([scope.strength for scope in scopes], dtype=np.float64)
+    return declared - np.expm1(-strength / _TYPICAL_STRENGTH)
+
+
+def scope_reasons(scope: SkillScope) -> list[str]:
+    """Say why a skill is near what is worked on; nothing when it is not."""
+    said = ["declared by this project"] if scope.declared else []
+    if scope.user_updates:
+        said.append(f"used in {_updates(scope.user_updates)} this month by this user")
+    elif scope.project_updates:
+        said.append(f"used in {_updates(scope.project_updates)} this month in this project")
+    elif scope.strength > 0:
+        said.append("part of this user's or project's recent work")
+    return said
+
+
+def _updates(count: int) -> str:
+    return "1 update" if count == 1 else f"{count} updates"

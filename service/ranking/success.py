@@ -1,0 +1,134 @@
+"""What is believed of each skill's success at this question: a Beta posterior, with its interval.
+
+The record is split in two. What happened at questions like this one speaks for itself; what happened at others forms
+the expectation that it starts from, which in turn starts from the skill's category and from everything (`prior`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.ranking.prior import Prior
+
+# Of a unit of spread, how much a belief must differ from what is expected before it moves anything.
+CAUTION: Final = 0.25
+INTERVAL: Final = 0.8
+_REACH: Final = 8.0
+_GRID: Final = 201
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Weighted counts of each skill, at questions like this one and at others; float64 (n,), 0 or more."""
+
+    near_successes: NDArray[np.float64]
+    near_failures: NDArray[np.float64]
+    other_successes: NDArray[np.float64]
+    other_failures: NDArray[np.float64]
+
+    @property
+    def trials(self) -> NDArray[np.float64]:
+        """How many uses stand behind each skill, at any question."""
+        return self.near_successes + self.near_failures + self.other_successes + self.other_failures
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Beta posteriors; `alpha` and `beta` are float64 (n,), positive. `known` says who has a record of their own."""
+
+    alpha: NDArray[np.float64]
+    beta: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The expected success rate, in (0, 1)."""
+        return self.alpha / (self.alpha + self.beta)
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """The standard error of the log-odds, sqrt(1/(α+½) + 1/(β+½)) (Anscombe, Biometrika 1956)."""
+        return np.sqrt(1.0 / (self.alpha + 0.5) + 1.0 / (self.beta + 0.5))
+
+    def interval(self, level: float = INTERVAL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the central interval that holds the rate with probability `level`, in [0, 1].
+
+        Quantiles of each Beta by summing its density over a grid of log-odds, wide enough for any shape.
+        """
+        log_odds = logit(self.mean)[:, None] + _REACH * self.spread[:, None] * np.linspace(-1.0, 1.0, _GRID)
+        rising, falling = -np.logaddexp(0.0, -log_odds), -np.logaddexp(0.0, log_odds)
+        density = self.alpha[:, None] * rising + self.beta[:, None] * falling
+        mass = np.cumsum(np.exp(density - density.max(axis=1, keepdims=True)), axis=1)
+        below = (mass - 0.5 * np.diff(mass, axis=1, prepend=0.0)) / mass[:, -1:]
+        tails = ((1.0 - level) / 2, (1.0 + level) / 2)
+        found = [[float(np.interp(tail, *row)) for row in zip(below, log_odds, strict=True)] for tail in tails]
+        low, high = expit(np.array(found, dtype=np.float64).reshape(2, -1))
+        return low, high
+
+
+def believe(record: Record, expected: NDArray[np.float64], prior: Prior) -> Belief:
+    """Return the posterior of each skill's success at this question.
+
+    Parameters
+    ----------
+    record : Record
+    expected : float64 (n,)
+        Each skill's prior rate (`Prior.expected`), in (0, 1).
+    prior : Prior
+
+    Returns
+    -------
+    Belief
+        One more success anywhere never lowers a mean, one more failure never raises it. What the other questions
+        say counts for at most `Prior.question_strength` uses, and for less while little is known of them.
+    """
+    behind = record.other_successes + record.other_failures + prior.skill_strength
+    overall = (record.other_successes + prior.skill_strength * expected) / behind
+    strength = prior.question_strength * behind / (prior.question_strength + behind)
+    return Belief(
+        alpha=record.near_successes + strength * overall,
+        beta=record.near_failures + strength * (1.0 - overall),
+        known=record.trials > 0,
+    )
+
+
+def success_gain(
+    belief: Belief, expected: NDArray[np.float64], prior: Prior, *, caution: float = CAUTION
+) -> NDArray[np.float64]:
+    """Return by how many logits each skill stands above what is expected of any skill.
+
+    Parameters
+    ----------
+    belief : Belief
+    expected : float64 (n,)
+        As for `believe`.
+    prior : Prior
+    caution : float
+        How many standard errors are taken off the distance between what is believed and what was expected of the
+        skill, towards 0: the bound of an interval counts rather than its middle, on either side, so that luck alone
+        moves little.
+
+    Returns
+    -------
+    float64 (n,)
+        Finite; never lowered by a success nor raised by a failure. Without a record it is the category's distance
+        from everything, and exactly 0 where the category says nothing.
+    """
+    own = logit(belief.mean) - logit(expected)
+    sure = np.sign(own) * np.maximum(np.abs(own) - caution * belief.spread, 0.0)
+    category = np.where(expected == prior.mean, 0.0, logit(expected) - logit(np.float64(prior.mean)))
+    return category + np.where(belief.known, sure, 0.0)
+
+
+def logit(rate: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
+    """Return log(p / (1 − p)) of rates in (0, 1)."""
+    return np.asarray(np.log(rate) - np.log1p(-np.asarray(rate)), dtype=np.float64)
+
+
+def expit(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rate of these log-odds, in [0, 1], without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * log_odds))

@@ -1,0 +1,258 @@
+"""Backups that are checked before they count, and restores that swap a checked file in."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import apsw
+import sqlite_vec
+
+from migrations import MigrationRunner, SchemaMismatch
+from store.errors import InvalidRecord, StoreUnavailable
+from store.records import BackupReport, RestoreReport
+from store.sqlite.connection import translated
+from store.sqlite.occupancy import occupy
+from store.sqlite.rows import rows, value
+
+KEPT: Final = 7
+_PREFIX: Final = "skillrank-"
+_PAGES_A_STEP: Final = 2000
+_COUNTS: Final = """
+SELECT (SELECT max(version) FROM schema_migrations), (SELECT count(*) FROM skill_invocation),
+       (SELECT count(*) FROM skill_outcome)
+"""
+
+
+def backup_name(moment: datetime) -> str:
+    """Return a name that sorts by time."""
+    return f"{_PREFIX}{moment:%Y%m%dT%H%M%S%f}Z.db"
+
+
+def backup(source: apsw.Connection, target: Path) -> BackupReport:
+    """Copy what `source`'s snapshot holds to `target`, check the copy, and only then give it its name.
+
+    Parameters
+    ----------
+    source : apsw.Connection
+        Inside a read transaction, so that writers neither wait nor make the copy begin anew.
+    target : Path
+        Must not exist. ``<target>.sha256`` is written beside it, in the form ``sha256sum -c`` reads.
+
+    Raises
+    ------
+    InvalidRecord
+        When `target` exists.
+    StoreUnavailable
+        When the copy cannot be written, or does not pass its check; nothing is left behind then.
+    """
+    if target.exists():
+        raise InvalidRecord(f"{target} exists already; a backup never overwrites a file", field="target")
+    started = time.perf_counter()
+    value(source, "SELECT count(*) FROM sqlite_schema")  # the snapshot begins with the first read
+    partial = target.with_name(f".{target.name}.partial")
+    with translated(), _os_errors("the backup cannot be written"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _copy(source, partial)
+            version, invocations, outcomes = _check(partial)
+            digest = _sha256(partial)
+            sums = checksum_file(target)
+            sums.write_text(f"{digest}  {target.name}\n", encoding="utf-8")
+            _sync(sums)
+            partial.replace(target)
+            _sync(target.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+    return BackupReport(
+        path=str(target),
+        sha256=digest,
+        size_bytes=target.stat().st_size,
+        schema_version=version,
+        total_invocations=invocations,
+        total_outcomes=outcomes,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def prune_backups(folder: Path, *, keep: int = KEPT) -> list[Path]:
+    """Remove all but the newest `keep` backups that `backup_name` named, with their checksums; return them."""
+    found = sorted(folder.glob(f"{_PREFIX}*Z.db"), reverse=True)
+    for old in found[keep:]:
+        old.unlink()
+        checksum_file(old).unlink(missing_ok=True)
+    return found[keep:]
+
+
+def checksum_file(backup_path: Path) -> Path:
+    """Return where the checksum of a backup lies."""
+    return backup_path.with_name(backup_path.name + ".sha256")
+
+
+def restore(database: Path, source: Path, *, stamp: str) -> RestoreReport:
+    """Put a copy of the backup `source` in the place of `database`, which is kept under another name.
+
+    The copy is made and checked beside the database and then swapped in by one rename: whenever this stops, the
+    database is whole, the one before or the one after. ``-wal`` and ``-shm`` of the old one are gone.
+
+    Raises
+    ------
+    InvalidRecord
+        When `source` is missing, is not what its checksum says, or does not pass its check.
+    SchemaMismatch
+        When it is newer than this release.
+    StoreUnavailable
+        When any process has the database open, or the disk refuses.
+    """
+    if not source.is_file():
+        raise InvalidRecord(f"there is no backup {source}", field="source")
+    verified = _matches_checksum(source)
+    copy = database.with_name(database.name + ".restoring")
+    kept: Path | None = None
+    with translated(), _os_errors("the backup cannot be restored"):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with occupy(database):
+            _remove(copy)
+            try:
+                version, invocations, outcomes = _copy_of_backup(source, copy)
+                if database.exists():
+                    kept = database.with_name(f"{database.name}.before-restore-{stamp}")
+                    _set_aside(database, kept)
+                copy.replace(database)
+                _sync(database.parent)
+            finally:
+                _remove(copy)
+    return RestoreReport(
+        database=str(database),
+        source=str(source),
+        kept=None if kept is None else str(kept),
+        checksum_verified=verified,
+        schema_version=version,
+        total_invocations=invocations,
+        total_outcomes=outcomes,
+    )
+
+
+def integrity_problems(connection: apsw.Connection) -> list[str]:
+    """Return what SQLite itself finds wrong with the file and its references, at most a few of each."""
+    found = [f"quick_check: {row[0]}" for row in rows(connection, "PRAGMA quick_check(5)") if row[0] != "ok"]
+    broken = rows(connection, "PRAGMA foreign_key_check")[:5]
+    return found + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in broken]
+
+
+def _copy_of_backup(source: Path, copy: Path) -> tuple[int, int, int]:
+    try:
+        with closing(_open_quietly(source)) as opened:
+            _copy(opened, copy)
+        found = _check(copy)
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise InvalidRecord(f"{source} is damaged or no database ({error}); take another backup", field="source") from (
+            error
+        )
+    except StoreUnavailable as error:
+        if error.cause != "corrupt":
+            raise
+        raise InvalidRecord(f"{source}: {error}", field="source") from error
+    return found
+
+
+def _copy(source: apsw.Connection, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    with closing(apsw.Connection(str(target))) as copy:
+        with copy.backup("main", source, "main") as running:
+            while not running.done:
+                running.step(_PAGES_A_STEP)
+        # One file that needs no other beside it, whatever journal the original has.
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()
+    _sync(target)
+
+
+def _check(path: Path) -> tuple[int, int, int]:
+    """Open a copy, check it, and return its schema version and how many uses and outcomes it has."""
+    MigrationRunner(path).current_version()  # refuses a newer schema and files of other programs
+    with closing(_open_quietly(path)) as opened:
+        problems = integrity_problems(opened)
+        if problems:
+            raise StoreUnavailable(f"the copy does not pass its check: {problems[0]}", cause="corrupt")
+        try:
+            version, invocations, outcomes = rows(opened, _COUNTS)[0]
+        except apsw.SQLError as error:
+            raise SchemaMismatch(f"{path.name} does not hold skillrank's tables") from error
+    return version, invocations, outcomes
+
+
+def _open_quietly(path: Path) -> apsw.Connection:
+    # immutable: reading a backup must leave no -wal and -shm beside it. One with a log beside it needs them.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(f"file:{quote(str(path.resolve()))}?{mode}", flags=flags)
+    connection.enable_load_extension(True)
+    connection.load_extension(sqlite_vec.loadable_path())
+    connection.enable_load_extension(False)
+    return connection
+
+
+def _set_aside(database: Path, kept: Path) -> None:
+    """Give the database a second name, with everything committed inside, and leave nothing of it beside it."""
+    wal, shm = (database.with_name(database.name + ending) for ending in ("-wal", "-shm"))
+    # What cannot be read is kept as it is: the file and its log.
+    with suppress(apsw.CorruptError, apsw.NotADBError, apsw.IOError), closing(apsw.Connection(str(database))) as old:
+        # Leaving WAL folds the log into the file, and fails while any program has it open.
+        old.execute("PRAGMA journal_mode = DELETE").fetchall()
+    try:
+        os.link(database, kept)
+    except OSError:  # a file system without hard links
+        shutil.copy2(database, kept)
+    if wal.exists():
+        wal.replace(kept.with_name(kept.name + "-wal"))
+    shm.unlink(missing_ok=True)
+
+
+def _matches_checksum(source: Path) -> bool:
+    sums = checksum_file(source)
+    if not sums.is_file():
+        return False
+    told = sums.read_text(encoding="utf-8").split()
+    if not told or told[0] != _sha256(source):
+        raise InvalidRecord(
+            f"{source} is not the file that {sums.name} describes: it was changed or damaged; take another backup",
+            field="source",
+        )
+    return True
+
+
+def _remove(path: Path) -> None:
+    for ending in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _os_errors(what: str) -> Iterator[None]:
+    """Turn the operating system's refusals into the store's."""
+    try:
+        yield
+    except OSError as error:
+        cause = "full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "io"
+        raise StoreUnavailable(f"{what}: {error.strerror or error} ({error.filename})", cause=cause) from error

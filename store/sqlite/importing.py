@@ -1,0 +1,157 @@
+"""Adds many uses at once: checked before the writer's turn, written with few statements, counted once a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import apsw
+
+from store.errors import InvalidRecord
+from store.records import ImportReport, NewInvocation, NewOutcome
+from store.sqlite.connection import translated
+from store.sqlite.projection import counted_together
+from store.sqlite.rows import encode, one, rows
+from store.sqlite.uses import (
+    ADD_OUTCOME,
+    ADD_SESSION,
+    add_start,
+    check_outcome,
+    ended_as_told,
+    outcome_bindings,
+    start_bindings,
+)
+
+CHUNK: Final = 1000
+
+# Rows are staged in memory and move into the log by one statement for each table. A statement that may abort keeps a
+# journal of every page it touches; opening one a thousand times costs five times as much as the rows themselves.
+_STAGE: Final = """
+CREATE TEMP TABLE IF NOT EXISTS staged_start(number INTEGER PRIMARY KEY, id, skill_name, invoked_at, session_id,
+    user_id, project_id, project_path, workflow_path, workflow_phase, search_id, selection_rank,
+    alternatives_considered, user_query, user_context, skill_version_id);
+-- Rows that belong together have the same number.
+CREATE TEMP TABLE IF NOT EXISTS staged_outcome(number INTEGER PRIMARY KEY, invocation_id, skill_name, outcome,
+    finished_at, duration_seconds, error_type, follow_up_actions, source);
+"""
+_STAGE_START: Final = "INSERT INTO temp.staged_start VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_STAGE_OUTCOME: Final = "INSERT INTO temp.staged_outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_UNSTAGE: Final = "DELETE FROM temp.staged_start; DELETE FROM temp.staged_outcome"
+_ADD_STAGED: Final = """
+INSERT INTO skill_invocation(id, skill_name, invoked_at, session_id, user_id, project_id, project_path, workflow_path,
+                             workflow_phase, search_id, selection_rank, alternatives_considered, user_query,
+                             user_context, skill_version_id)
+SELECT id, skill_name, invoked_at, session_id, user_id, project_id, project_path, workflow_path, workflow_phase,
+       search_id, selection_rank, alternatives_considered, user_query, user_context, skill_version_id
+FROM temp.staged_start ORDER BY number;
+INSERT INTO skill_outcome(invocation_id, skill_name, outcome, finished_at, duration_seconds, error_type,
+                          follow_up_actions, source)
+SELECT invocation_id, skill_name, outcome, finished_at, duration_seconds, error_type, follow_up_actions, source
+FROM temp.staged_outcome ORDER BY number;
+"""
+_KNOWN: Final = "SELECT id FROM skill_invocation WHERE id = ?"
+_ALL_KNOWN: Final = "SELECT i.id FROM json_each(?) asked CROSS JOIN skill_invocation i ON i.id = asked.value"
+_VERSIONS: Final = """
+SELECT s.skill_name, v.id
+FROM json_each(?) asked JOIN skills s ON s.skill_name = asked.value AND s.removed_at IS NULL
+     JOIN skill_version v ON v.skill_id = s.id AND v.content_hash = s.content_hash
+"""
+
+
+class Checked(NamedTuple):
+    """One row that can be written: what is bound for its start and, when it has ended, for its outcome."""
+
+    position: int
+    told_id: str
+    start: dict[str, Any]
+    outcome: tuple[Any, ...] | None
+
+
+Refusal = tuple[int, str, str]
+
+
+def check(uses: Sequence[tuple[NewInvocation, NewOutcome | None]], *, now: str) -> tuple[list[Checked], list[Refusal]]:
+    """Return the rows that keep every rule which can be told without the database, and the others with the reason."""
+    usable: list[Checked] = []
+    refused: list[Refusal] = []
+    for position, (invocation, outcome) in enumerate(uses):
+        try:
+            start = start_bindings(invocation, now=now)
+            ended = None
+            if outcome is not None:
+                check_outcome(outcome)
+                moment = ended_as_told(outcome, start["invoked_at"])
+                ended = outcome_bindings(start["id"], start["skill_name"], outcome, *moment)
+        except InvalidRecord as error:
+            refused.append((position, invocation.id or "", str(error)))
+        else:
+            usable.append(Checked(position, invocation.id or "", start, ended))
+    return usable, refused
+
+
+def add_chunk(connection: apsw.Connection, chunk: Sequence[Checked]) -> tuple[int, list[Refusal]]:
+    """Add the rows whose ids are new; return how many those were, and what the schema refused."""
+    try:
+        with translated(), connection:  # a savepoint: all or nothing
+            imported = _add_together(connection, chunk)
+    except InvalidRecord:
+        # Some row breaks a rule of the schema: only one by one can tell which.
+        return _add_one_by_one(connection, chunk)
+    return imported, []
+
+
+def report(total: int, imported: int, refused: Sequence[Refusal]) -> ImportReport:
+    """Return what an import of `total` rows did; refused rows stand in the order they were given in."""
+    return ImportReport(
+        imported=imported,
+        duplicates=total - imported - len(refused),
+        refused=[(identifier, reason) for _, identifier, reason in sorted(refused)],
+    )
+
+
+def _add_together(connection: apsw.Connection, chunk: Sequence[Checked]) -> int:
+    asked = {row.start["id"]: row for row in reversed(chunk)}  # the first of rows with one id
+    known = {row[0] for row in rows(connection, _ALL_KNOWN, (encode(list(asked)),))}
+    fresh = [row for row in chunk if row.start["id"] not in known and asked[row.start["id"]] is row]
+    if not fresh:
+        return 0
+    starts = [row.start for row in fresh]
+    versions = dict(rows(connection, _VERSIONS, (encode(list({start["skill_name"] for start in starts})),)))
+    sessions: dict[str, tuple[Any, ...]] = {}
+    for start in starts:
+        if start["session_id"] is not None and start["session_id"] not in sessions:
+            began = (start["session_id"], start["project_id"], start["user_id"], start["invoked_at"])
+            sessions[start["session_id"]] = began
+    connection.execute(_STAGE)
+    connection.executemany(
+        _STAGE_START, [(n, *start.values(), versions.get(start["skill_name"])) for n, start in enumerate(starts)]
+    )
+    ended = [(n, *row.outcome) for n, row in enumerate(fresh) if row.outcome is not None]
+    connection.executemany(_STAGE_OUTCOME, ended)
+    with counted_together(connection):
+        connection.executemany(ADD_SESSION, list(sessions.values()))
+        connection.execute(_ADD_STAGED)
+    connection.execute(_UNSTAGE)
+    return len(fresh)
+
+
+def _add_one_by_one(connection: apsw.Connection, chunk: Sequence[Checked]) -> tuple[int, list[Refusal]]:
+    imported = 0
+    refused: list[Refusal] = []
+    for row in chunk:
+        try:
+            with translated():
+                imported += _add_row(connection, row)
+        except InvalidRecord as error:
+            refused.append((row.position, row.told_id, str(error)))
+    return imported, refused
+
+
+def _add_row(connection: apsw.Connection, row: Checked) -> bool:
+    if one(connection, _KNOWN, (row.start["id"],)) is not None:
+        return False
+    with connection:  # a savepoint: a row that the schema refuses leaves nothing behind
+        add_start(connection, row.start)
+        if row.outcome is not None:
+            connection.execute(ADD_OUTCOME, row.outcome)
+    return True

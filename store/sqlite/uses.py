@@ -1,0 +1,140 @@
+"""What a use and its outcome must look like before they enter the log, and how they enter it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any, Final
+
+import apsw
+
+from store.clock import format_time, normalise_time, read_time
+from store.errors import InvalidRecord
+from store.records import NewInvocation, NewOutcome
+from store.sqlite.rows import encode, value
+
+MAX_ID_CHARACTERS: Final = 200
+MAX_DURATION_S: Final = 3_153_600_000.0
+
+ADD_SESSION: Final = """
+INSERT INTO session(id, project_id, user_id, started_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_ADD_START: Final = """
+INSERT INTO skill_invocation(id, skill_name, skill_version_id, invoked_at, session_id, user_id, project_id,
+                             project_path, workflow_path, workflow_phase, search_id, selection_rank,
+                             alternatives_considered, user_query, user_context)
+VALUES (:id, :skill_name,
+        (SELECT v.id FROM skills s JOIN skill_version v ON v.skill_id = s.id AND v.content_hash = s.content_hash
+         WHERE s.skill_name = :skill_name AND s.removed_at IS NULL),
+        :invoked_at, :session_id, :user_id, :project_id, :project_path, :workflow_path, :workflow_phase, :search_id,
+        :selection_rank, :alternatives_considered, :user_query, :user_context)
+RETURNING skill_version_id
+"""
+ADD_OUTCOME: Final = """
+INSERT INTO skill_outcome(invocation_id, skill_name, outcome, finished_at, duration_seconds, error_type,
+                          follow_up_actions, source)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def checked_id(identifier: str) -> str:
+    """Return `identifier`, refusing one that is blank or too long."""
+    if not identifier.strip() or len(identifier) > MAX_ID_CHARACTERS:
+        raise InvalidRecord(f"an id has 1 to {MAX_ID_CHARACTERS} characters, not all blank", field="id")
+    return identifier
+
+
+def start_bindings(invocation: NewInvocation, *, now: str) -> dict[str, Any]:
+    """Return the columns of a use that begins, in the order of the table; made up here are its id and time.
+
+    Raises
+    ------
+    InvalidRecord
+        When a value breaks a rule that can be told without the database.
+    """
+    if not invocation.skill_name.strip():
+        raise InvalidRecord("an invocation needs the name of the skill that is used", field="skill_name")
+    return {
+        "id": checked_id(invocation.id) if invocation.id is not None else str(uuid.uuid4()),
+        "skill_name": invocation.skill_name,
+        "invoked_at": normalise_time(invocation.invoked_at) if invocation.invoked_at else now,
+        "session_id": checked_id(invocation.session_id) if invocation.session_id is not None else None,
+        "user_id": invocation.user_id,
+        "project_id": invocation.project_id,
+        "project_path": invocation.project_path,
+        "workflow_path": invocation.workflow_path,
+        "workflow_phase": invocation.workflow_phase,
+        "search_id": invocation.search_id,
+        "selection_rank": invocation.selection_rank,
+        "alternatives_considered": _json(invocation.alternatives_considered, empty="[]"),
+        "user_query": invocation.user_query,
+        "user_context": _json(invocation.user_context, empty="{}"),
+    }
+
+
+def check_outcome(outcome: NewOutcome) -> None:
+    """Refuse an outcome that breaks a rule which can be told without the database."""
+    duration = outcome.duration_seconds
+    if duration is not None and not 0 <= duration <= MAX_DURATION_S:
+        raise InvalidRecord(
+            f"a duration is 0 to {MAX_DURATION_S:.0f} seconds, not {duration}", field="duration_seconds"
+        )
+    if outcome.finished_at is not None:
+        read_time(outcome.finished_at)
+
+
+def ended_as_told(outcome: NewOutcome, invoked_at: str) -> tuple[str, float | None]:
+    """Return when an imported use ended and how long it took, by what it tells alone.
+
+    The present time says nothing of a past use.
+    """
+    if outcome.finished_at is not None:
+        return ended_at(outcome, invoked_at, normalise_time(outcome.finished_at))
+    if not outcome.duration_seconds:
+        return invoked_at, outcome.duration_seconds
+    try:
+        moment = read_time(invoked_at) + timedelta(seconds=outcome.duration_seconds)
+    except OverflowError as error:
+        raise InvalidRecord("the duration reaches past the calendar's end", field="duration_seconds") from error
+    return format_time(moment), outcome.duration_seconds
+
+
+def ended_at(outcome: NewOutcome, invoked_at: str, finished_at: str) -> tuple[str, float]:
+    """Return when a use ended and how long it took, when the moment is known."""
+    # A clock that went backwards must give neither a finish before the start nor a negative duration.
+    finished_at = max(finished_at, invoked_at)
+    duration = outcome.duration_seconds
+    if duration is None:
+        duration = min((read_time(finished_at) - read_time(invoked_at)).total_seconds(), MAX_DURATION_S)
+    return finished_at, float(duration)
+
+
+def outcome_bindings(
+    invocation_id: str, skill_name: str, outcome: NewOutcome, finished_at: str, duration_seconds: float | None
+) -> tuple[Any, ...]:
+    """Return what `ADD_OUTCOME` binds."""
+    return (
+        invocation_id,
+        skill_name,
+        outcome.outcome,
+        finished_at,
+        duration_seconds,
+        outcome.error_type,
+        _json(outcome.follow_up_actions, empty="[]"),
+        outcome.source,
+    )
+
+
+def add_start(connection: apsw.Connection, bindings: dict[str, Any]) -> int | None:
+    """Add a use; return its skill's version. A session that it is the first to name begins with it."""
+    if bindings["session_id"] is not None:
+        connection.execute(
+            ADD_SESSION,
+            (bindings["session_id"], bindings["project_id"], bindings["user_id"], bindings["invoked_at"]),
+        )
+    version: int | None = value(connection, _ADD_START, bindings)
+    return version
+
+
+def _json(payload: Any, *, empty: str) -> str:
+    return encode(payload) if payload else empty

@@ -1,0 +1,102 @@
+"""The catalogue, its documents and index runs over HTTP."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+
+Client = TestClient[Any]
+
+
+def wait_for(client: Client, job_id: str) -> dict[str, Any]:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        job: dict[str, Any] = client.get(f"/api/index/jobs/{job_id}").json()
+        if job["status"] != "running":
+            return job
+        time.sleep(0.02)
+    raise AssertionError("the index job did not end")
+
+
+def test_the_catalogue_comes_page_by_page(client: Client) -> None:
+    first = client.get("/api/skills?limit=3").json()
+    rest = client.get("/api/skills", params={"limit": 3, "after": first["next"]}).json()
+    assert [s["skill_name"] for s in first["skills"] + rest["skills"]] == [
+        "fix-types",
+        "index-advisor",
+        "plan-dinners",
+        "tune-queries",
+    ]
+    assert rest["next"] is None
+
+
+def test_a_skill_tells_its_versions_and_its_neighbours(client: Client) -> None:
+    assert len(client.get("/api/skills/fix-types/versions").json()) == 1
+    assert client.get("/api/skills/tune-queries/similar").json()[0]["skill_name"] == "index-advisor"
+
+
+def test_an_unknown_skill_is_a_404_problem(client: Client) -> None:
+    for path in ("", "/content", "/versions", "/similar"):
+        answer = client.get(f"/api/skills/nobody{path}")
+        assert answer.status_code == 404
+        assert answer.json()["key"] == "nobody"
+
+
+def test_a_file_beside_the_document_is_served(client: Client, root: Path) -> None:
+    (root / "fix-types" / "notes.md").write_text("some notes", encoding="utf-8")
+    content = client.get("/api/skills/fix-types/content", params={"file": "notes.md"}).json()
+    assert content["text"] == "some notes"
+    assert content["files"] == ["SKILL.md", "notes.md"]
+
+
+@pytest.mark.parametrize(
+    "file", ["../tune-queries/SKILL.md", "/etc/passwd", "link", "link/SKILL.md", "..", "\x00", "./../../data"]
+)
+def test_no_file_outside_the_skills_folder_is_served(client: Client, root: Path, file: str) -> None:
+    (root / "fix-types" / "link").symlink_to(root / "tune-queries")
+    assert client.get("/api/skills/fix-types/content", params={"file": file}).status_code == 404
+
+
+def test_files_that_are_no_text_are_refused(client: Client, root: Path) -> None:
+    (root / "fix-types" / "picture.png").write_bytes(b"\x89PNG\xff")
+    answer = client.get("/api/skills/fix-types/content", params={"file": "picture.png"})
+    assert answer.status_code == 404
+    assert "not text" in answer.json()["detail"]
+
+
+def test_an_index_job_reports_what_it_did(client: Client, root: Path) -> None:
+    (root / "new").mkdir()
+    (root / "new" / "SKILL.md").write_text("---\nname: new\ndescription: Brand new\n---\n", encoding="utf-8")
+    assert client.get("/api/index/status").json()["served"] == 4
+    started = client.post("/api/index")
+    assert started.status_code == 202
+    job = wait_for(client, started.json()["id"])
+    assert job["status"] == "done"
+    assert (job["report"]["added"], job["report"]["unchanged"]) == (1, 4)
+    assert client.get("/api/index/status").json()["served"] == 5
+
+
+def test_a_document_that_was_edited_is_stale_until_it_is_indexed(client: Client, root: Path) -> None:
+    assert client.get("/api/index/status").json()["stale"] == []
+    document = root / "fix-types" / "SKILL.md"
+    document.write_text(document.read_text(encoding="utf-8") + "more\n", encoding="utf-8")
+    assert client.get("/api/index/status").json()["stale"] == [str(document)]
+    wait_for(client, client.post("/api/index").json()["id"])
+    assert client.get("/api/index/status").json()["stale"] == []
+
+
+def test_a_root_that_does_not_exist_is_refused(client: Client) -> None:
+    answer = client.post("/api/index", json={"roots": ["/no/such/folder"]})
+    assert answer.status_code == 422
+    assert "/no/such/folder" in answer.json()["detail"]
+
+
+def test_health_names_what_answers(client: Client) -> None:
+    health = client.get("/health").json()
+    assert health["status"] == "ok"
+    assert health["runtime"] == "hashing"
+    assert client.get("/health/ready").status_code == 200

@@ -1,0 +1,57 @@
+"""What holds for every route, setting and command."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from litestar.testing import TestClient
+from typer.main import get_command
+
+from service.cli.main import app as command_line
+from service.settings import PREFIX, Settings
+
+Client = TestClient[Any]
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_every_route_has_an_operation_id_of_its_own(client: Client) -> None:
+    paths = client.get("/schema/openapi.json").json()["paths"]
+    operations = [operation for path in paths.values() for operation in path.values()]
+    identifiers = [operation["operationId"] for operation in operations]
+    assert len(set(identifiers)) == len(identifiers) > 20
+    # Ours are named by hand in lowerCamelCase; Litestar's own would hold the path.
+    assert [i for i in identifiers if not re.fullmatch(r"[a-z]+(?:[A-Z][a-z]+)*", i)] == []
+
+
+def test_every_route_says_what_it_does(client: Client) -> None:
+    paths = client.get("/schema/openapi.json").json()["paths"]
+    assert [name for path in paths.values() for name, o in path.items() if not o.get("description")] == []
+
+
+def test_every_error_of_the_framework_is_a_problem_document(client: Client) -> None:
+    for answer in (
+        client.get("/no/such/route"),
+        client.delete("/api/search"),
+        client.post("/api/search", content=b"{"),
+        client.post("/api/search", content=b"x" * (17 * 1024 * 1024)),
+    ):
+        assert 400 <= answer.status_code < 500
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+
+
+def test_no_page_loads_anything_from_elsewhere(client: Client) -> None:
+    assert client.get("/schema").headers["content-type"].startswith("application/")
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in Settings.__struct_fields__ if PREFIX + name.upper() not in text] == []
+
+
+def test_every_command_says_what_it_does() -> None:
+    commands = get_command(command_line).commands  # type: ignore[attr-defined]
+    assert [name for name, command in commands.items() if not command.help] == []
+    assert {"index", "search", "serve", "demo", "skills", "track", "session", "metrics", "migrate"} <= set(commands)

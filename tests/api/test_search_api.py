@@ -1,0 +1,114 @@
+"""Asking over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+
+from service.questions import MAX_CHARACTERS
+
+Client = TestClient[Any]
+
+
+def ask(client: Client, query: str, **more: object) -> dict[str, Any]:
+    answer = client.post("/api/search", json={"query": query, **more})
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def use(client: Client, skill: str, outcome: str, times: int, seconds: float = 60.0) -> None:
+    for _ in range(times):
+        started = client.post("/api/invocations", json={"skill_name": skill}).json()["id"]
+        ended = {"outcome": outcome, "duration_seconds": seconds}
+        assert client.post(f"/api/invocations/{started}/complete", json=ended).status_code == 200
+
+
+def test_an_answer_tells_score_components_evidence_reasons_and_passage(client: Client) -> None:
+    first = ask(client, "slow database queries")["results"][0]
+    assert first["position"] == 1
+    assert first["skill_name"] in {"tune-queries", "index-advisor"}
+    assert set(first["components"]) >= {"log_relevance", "success", "speed", "similarity", "bm25", "fits"}
+    assert first["evidence"]["uses"] == 0
+    assert any("no recorded use" in reason for reason in first["reasons"])
+    assert "queries" in first["passage"]["text"]
+
+
+def test_what_was_served_can_be_read_again(client: Client) -> None:
+    answer = ask(client, "slow database queries", session_id="s1", limit=2)
+    served = client.get(f"/api/search/{answer['search_id']}").json()
+    assert served["query"] == "slow database queries"
+    assert served["session_id"] == "s1"
+    assert [r["skill_name"] for r in served["results"]] == [r["skill_name"] for r in answer["results"]]
+    assert served["results"][0]["components"] == answer["results"][0]["components"]
+
+
+def test_outcomes_decide_between_skills_that_both_fit(client: Client) -> None:
+    before = [r["skill_name"] for r in ask(client, "slow SQL database queries")["results"][:2]]
+    assert set(before) == {"tune-queries", "index-advisor"}
+    use(client, before[0], "failed", 15)
+    use(client, before[1], "completed", 15)
+    after = ask(client, "slow SQL database queries")["results"]
+    assert [r["skill_name"] for r in after[:2]] == before[::-1]
+    assert "completed 15 of 15 uses" in after[0]["reasons"]
+
+
+def test_no_record_of_success_lifts_what_does_not_fit(client: Client) -> None:
+    use(client, "plan-dinners", "completed", 200)
+    assert ask(client, "slow SQL database queries")["results"][0]["skill_name"] != "plan-dinners"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ['" OR NEAR(x y) *', "name:fix AND NOT", "types) -- DROP TABLE skills", "mypy🙂 类型错误", '\'; """ {}[]^ a'],
+)
+def test_a_question_is_never_query_syntax(client: Client, query: str) -> None:
+    ask(client, query)
+
+
+def test_a_question_may_be_a_whole_page(client: Client) -> None:
+    page = "We have a service with many parts. " * 90 + "Its SQL database queries are slow. " + "Thank you. " * 20
+    assert ask(client, page)["results"][0]["skill_name"] in {"tune-queries", "index-advisor"}
+
+
+@pytest.mark.parametrize("query", ["", "  ", "x" * (MAX_CHARACTERS + 1), "fix\x00types", "?!"])
+def test_what_cannot_be_asked_gets_a_problem_that_says_what_to_do(client: Client, query: str) -> None:
+    answer = client.post("/api/search", json={"query": query})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["title"] == "Invalid question"
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("body", [{}, {"query": 5}, {"query": "x", "limit": 0}, {"query": "x", "colour": "red"}])
+def test_a_malformed_request_says_which_field_is_wrong(client: Client, body: dict[str, object]) -> None:
+    answer = client.post("/api/search", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+def test_only_skills_of_the_category_are_answered(client: Client) -> None:
+    assert ask(client, "slow database queries", category="nothing")["results"] == []
+    assert ask(client, "slow database queries", category="demo")["results"]
+
+
+def test_questions_are_not_stored_as_text_when_that_is_switched_off(settings, root: Path) -> None:  # noqa: ANN001
+    import msgspec  # noqa: PLC0415
+
+    from indexer.run import run_index  # noqa: PLC0415
+    from service.app import create_app  # noqa: PLC0415
+    from service.encoders import Encoders  # noqa: PLC0415
+    from store.sqlite import open_store  # noqa: PLC0415
+
+    quiet = msgspec.structs.replace(settings, keep_questions=False)
+    store = open_store(quiet.database)
+    run_index(store, Encoders(quiet.model, quiet.models_dir), [root])
+    store.close()
+    with TestClient(create_app(quiet)) as client:
+        served = client.get(f"/api/search/{ask(client, 'a secret plan')['search_id']}").json()
+    assert served["query"] is None
+    assert served["query_vector"]
+    assert b"a secret plan" not in quiet.database.read_bytes()
