@@ -105,8 +105,8 @@ def export_model(source: ModelSource, cache_dir: Path) -> Path:
 
 def _write_export(model: TransformerEncoder, folder: Path) -> None:
     folder.mkdir()
-    (folder / TOKENIZER_FILE).write_text(model.tokenizer_json(), encoding="utf-8")
     model.write_graph(folder / GRAPH_FILE)
+    (folder / TOKENIZER_FILE).write_text(model.tokenizer_json(), encoding="utf-8")
     manifest = Manifest(
         layout=LAYOUT,
         model_id=model.model_id,

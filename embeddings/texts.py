@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 # A tokenizer's time and memory grow with the characters it is given, though only max_tokens of its output are
-# read. Prose and code run at 3 to 5 characters a token; 32 leaves room for long runs of blanks and long words.
+# read. Of 3,851 public skill documents that reach 256 tokens, half need less than 984 characters for them and one,
+# the most, 4,649: 18 a token.
 CHARACTERS_PER_TOKEN: Final = 32
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

@@ -26,19 +26,8 @@ from embeddings.errors import ExportFailed, ModelUnusable
 from embeddings.sources import ModelSource
 from embeddings.texts import clean_texts
 
-# What loading or tracing a model's code raises when its files or the code do not fit.
-_MODEL_CODE_ERRORS: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 _TEXTS_PER_CALL: Final = 128
+# For models that know no limit: time and memory grow with the square of this.
 _MOST_TOKENS: Final = 8192
 _ONNX_OPSET: Final = 17
 # The exporter keeps its state in module globals.
@@ -66,8 +55,7 @@ class TransformerEncoder:
         self._source = source
         self._model = _load_model(source, device)
         self._dimension = _read_dimension(self._model, source)
-        self._max_tokens = _read_max_tokens(self._model)
-        self._model.max_seq_length = self._max_tokens
+        self._max_tokens = _limit_tokens(self._model)
         # A Hugging Face tokenizer sets its truncation and padding anew for each call, which two threads cannot
         # do to one tokenizer.
         self._lock = threading.Lock()
@@ -172,7 +160,8 @@ class TransformerEncoder:
                     opset_version=_ONNX_OPSET,
                     dynamo=False,
                 )
-        except _MODEL_CODE_ERRORS as error:
+        # A model's own code runs here and may fail in any way.
+        except Exception as error:
             raise ExportFailed(
                 f"{self.model_id} cannot be traced: {_in_one_line(error)}", model_id=self.model_id
             ) from error
@@ -199,12 +188,14 @@ def _load_model(source: ModelSource, device: str | None) -> SentenceTransformer:
             model = SentenceTransformer(str(source.folder), device=device, local_files_only=True)
             if source.adapter is not None:
                 _merge_adapter(model, source.adapter)
-    except _MODEL_CODE_ERRORS as error:
+    # Its files may be anything, and the libraries that read them have no error in common.
+    except Exception as error:
         raise ModelUnusable(
             f"{source.model_id} cannot be loaded from {source.folder}: {_in_one_line(error)}",
             model_id=source.model_id,
         ) from error
-    return model.eval()
+    # Weights may be stored in half precision, which is slower on a processor and cannot be exported.
+    return model.float().eval()
 
 
 def _merge_adapter(model: SentenceTransformer, folder: Path) -> None:
@@ -224,11 +215,15 @@ def _read_dimension(model: SentenceTransformer, source: ModelSource) -> int:
     return dimension
 
 
-def _read_max_tokens(model: SentenceTransformer) -> int:
-    # Tokenizers without a limit say so with a huge number; the position table is a limit all the same.
-    positions = getattr(getattr(model[0], "config", None), "max_position_embeddings", None)
+def _limit_tokens(model: SentenceTransformer) -> int:
+    first = model[0]
+    if not isinstance(first, Transformer):
+        return _MOST_TOKENS
+    # A tokenizer without a limit says so with a huge number; the table of positions is a limit all the same.
+    positions = getattr(first.config, "max_position_embeddings", None)
     limits = [limit for limit in (model.max_seq_length, positions) if limit is not None]
-    return min(*limits, _MOST_TOKENS)
+    model.max_seq_length = max_tokens = min(*limits, _MOST_TOKENS)
+    return max_tokens
 
 
 @contextmanager

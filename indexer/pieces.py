@@ -86,13 +86,12 @@ def split(document: SkillDocument) -> list[Piece]:
     ]
 
 
-def embedded_texts(document: SkillDocument) -> list[str]:
-    """Return the texts whose vectors stand for a document: its summary, and its head.
+def embedded_text(document: SkillDocument) -> str:
+    """Return the text whose vector stands for a document: name, description and the first 1,200 characters of the body.
 
-    The head is the name, the description and the first 1,200 characters of the body. Neither is ever empty.
+    It is never empty.
     """
-    head = f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}"
-    return [_summary(document), head.strip()]
+    return f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}".strip()
 
 
 def _summary(document: SkillDocument) -> str:

@@ -23,7 +23,7 @@ from embeddings.protocol import Encoder
 from indexer.discovery import Found, Unreadable, find_documents
 from indexer.document import SkillDocument, UnparsableDocument, content_hash, parse_document, read_bytes
 from indexer.naming import Assigned, Claim, Named, assign_names
-from indexer.pieces import PIECES_SCHEMA, embedded_texts, split
+from indexer.pieces import PIECES_SCHEMA, embedded_text, split
 from indexer.report import Copy, IndexReport, Problem, Progress, Shadowed, Unparsable
 from store.clock import format_time, system_clock
 from store.protocol import Store
@@ -255,7 +255,7 @@ class _Run:
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="skillrank-index") as pool:
             for start in range(0, len(plan.work), BATCH):
                 batch = list(self._read(plan.work[start : start + BATCH]))
-                vectors = _embed(encoder, [document for _, document in batch])
+                vectors = encoder.encode_documents([embedded_text(document) for _, document in batch])
                 # The writers commit one batch while the model works on the next.
                 for write in pending:
                     write.result()
@@ -352,13 +352,3 @@ def _look(found: Found, state: DocumentState | None) -> _Scanned:
         return _Scanned(found, digest, state.declared_name, state.problems)
     document = parse_document(raw, found)
     return _Scanned(found, digest, document.skill_name, list(document.problems))
-
-
-def _embed(encoder: Encoder, documents: Sequence[SkillDocument]) -> NDArray[np.float32]:
-    """Return one unit vector for each document: the mean of its texts' vectors, float32 (n, dimension)."""
-    texts = [embedded_texts(document) for document in documents]
-    vectors = encoder.encode_documents([text for each in texts for text in each])
-    ends = np.cumsum([len(each) for each in texts])
-    means = np.stack([part.mean(axis=0) for part in np.split(vectors, ends[:-1])]) if texts else vectors
-    lengths = np.linalg.norm(means, axis=1, keepdims=True)
-    return np.asarray(means / np.maximum(lengths, 1e-12), dtype=np.float32)

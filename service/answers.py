@@ -26,11 +26,17 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Components(msgspec.Struct, frozen=True, kw_only=True):
-    """What made a score; the score is log_relevance + success + speed + scope."""
+    """What made a score: it is the sum of log_relevance, success, speed, choice, co_use, phase and scope.
+
+    Each but the first is bounded and can be switched off by its weight.
+    """
 
     log_relevance: float
     success: float
     speed: float
+    choice: float
+    co_use: float
+    phase: float
     scope: float
     fused: float
     similarity: float | None
@@ -39,7 +45,11 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded of a skill's uses."""
+    """What is recorded of a skill's uses.
+
+    `believed_success` is what is expected of the skill at this question, with its 80% interval;
+    `uses_at_questions_like_this` counts recent uses by many people in full, old ones and many of one person in part.
+    """
 
     uses: int
     completed: int
@@ -48,6 +58,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     completion_rate: float | None
     believed_success: float
+    believed_low: float
+    believed_high: float
+    uses_at_questions_like_this: float
     typical_seconds: float | None
     last_used: str | None
 

@@ -28,6 +28,7 @@ from service.encoders import Encoders
 from service.indexing import Indexing
 from service.logs import request_log
 from service.problems import problem_details
+from service.ranking.exploration import Exploration
 from service.search import SkillSearch
 from service.settings import Settings
 from store.errors import StoreUnavailable
@@ -57,13 +58,18 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
     store: Store = open_store(settings.database)
     encoders = Encoders(settings.model, settings.models_dir)
     indexing = Indexing(store, encoders)
-    searching = SkillSearch(store, encoders, keep_questions=settings.keep_questions)
+    searching = SkillSearch(
+        store,
+        encoders,
+        keep_questions=settings.keep_questions,
+        exploration=Exploration(share=settings.explore_share),
+    )
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         await to_thread.run_sync(_warm_up, store, encoders)
         async with create_task_group() as tasks:
-            tasks.start_soon(_sweep, store, timedelta(hours=settings.open_limit_hours))
+            tasks.start_soon(_sweep, store, searching, timedelta(hours=settings.open_limit_hours))
             if watch:
                 tasks.start_soon(indexing.watch)
             yield
@@ -117,10 +123,12 @@ def _warm_up(store: Store, encoders: Encoders) -> None:
         encoders.for_model(generation.model_id)
 
 
-async def _sweep(store: Store, open_limit: timedelta) -> None:
+async def _sweep(store: Store, searching: SkillSearch, open_limit: timedelta) -> None:
     while True:
         try:
             stale = await to_thread.run_sync(store.abandon_stale, open_limit)
+            # Searches learn what is new; this is for what an import left behind.
+            await to_thread.run_sync(searching.learning.learn_all)
         except StoreUnavailable as error:
             _log.warning("the sweep could not run", reason=str(error))
         else:

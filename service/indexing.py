@@ -19,7 +19,7 @@ from indexer.report import IndexReport, Progress
 from indexer.run import run_index
 from migrations.errors import SkillrankError
 from service.encoders import Encoders
-from store.clock import read_time
+from service.staleness import stale_documents
 from store.errors import InvalidRecord, NotFound
 from store.protocol import Store
 from store.records import Generation, IndexRun
@@ -197,22 +197,6 @@ class Indexing:
                 unchanged=job.report.unchanged,
                 seconds=job.report.seconds,
             )
-
-
-def stale_documents(store: Store) -> list[str]:
-    """Return the paths of served documents that were written to, or vanished, since they were last indexed."""
-    run = store.last_run()
-    if run is None:
-        return []
-    since = read_time(run.started_at).timestamp()
-    stale = []
-    for state in store.documents():
-        try:
-            if Path(state.document_path).stat().st_mtime > since:
-                stale.append(state.document_path)
-        except OSError:
-            stale.append(state.document_path)
-    return stale
 
 
 def _concerns_skills(_: watchfiles.Change, path: str) -> bool:

@@ -16,20 +16,23 @@ from numpy.typing import NDArray
 from service.answers import Components, Evidence, Passage, RankedSkill, SearchAnswer, SearchRequest
 from service.confidence import CONFIDENCE_WORDS, judge_confidence
 from service.encoders import Encoders
+from service.learning import Learning
 from service.passages import SoughtWords, best_passage, excerpt
 from service.questions import checked_question, windows
-from service.ranking.blend import DEFAULT_WEIGHTS, Blend, blend
-from service.ranking.fusion import fused_relevance, lexical_weight
-from service.ranking.outcomes import FAILURE_WEIGHT, prior_rate, speed_gain, success_gain, success_posterior
-from service.ranking.reasons import History, reasons
+from service.ranking.blend import DEFAULT_WEIGHTS, Weights
+from service.ranking.exploration import Exploration, Explored, explore
+from service.ranking.fusion import DEPTH, fused_relevance, lexical_weight
+from service.ranking.judgement import Judgement, judge
+from service.ranking.reasons import Company, History, company_reasons, reasons
 from service.ranking.scope import SkillScope, scope_gain, scope_reasons
 from service.scoping import read_scope
 from store.clock import format_time, system_clock
 from store.protocol import Store
 from store.records import Candidate, SearchRecord, ServedSkill, SkillRecord, Tally
 
-DEPTH: Final = 200
 _SHOWN_WORDS: Final = 4
+# So many uses at questions like this one are needed before their success is spoken of.
+_USES_TO_TELL: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,12 @@ class _Ranking:
     candidates: Sequence[Candidate]
     tallies: Sequence[Tally | None]
     fused: NDArray[np.float64]
-    believed: NDArray[np.float64]
-    speed: NDArray[np.float64]
     scope: Sequence[SkillScope]
-    blend: Blend
+    after: str | None
+    phase: str | None
+    weights: Weights
+    judgement: Judgement
+    explored: Explored
 
 
 class SkillSearch:
@@ -55,12 +60,24 @@ class SkillSearch:
         Gives the encoder that made the live generation.
     keep_questions : bool
         Whether the text of questions is stored beside their hash and vector.
+    exploration : Exploration, optional
+        How often a skill is put first to learn more about it; never, by default.
     """
 
-    def __init__(self, store: Store, encoders: Encoders, *, keep_questions: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        encoders: Encoders,
+        *,
+        keep_questions: bool = True,
+        exploration: Exploration = Exploration(),  # noqa: B008  frozen
+    ) -> None:
         self._store = store
         self._encoders = encoders
         self._keep_questions = keep_questions
+        self._exploration = exploration
+        self._random = np.random.default_rng()
+        self.learning = Learning(store)
 
     def answer(self, request: SearchRequest) -> SearchAnswer:
         """Rank the skills that may answer a question, and record what was served.
@@ -75,20 +92,35 @@ class SkillSearch:
         vectors, model_id, degraded = self._encode(question)
         candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
         words = self._store.terms(question)
-        ranking = self._rank(candidates, words, request)
-        confidence = judge_confidence(candidates, words)
+        one = None if vectors is None else _one_vector(vectors)
+        ranking = self._rank(candidates, words, request, one, model_id, weights=self.weights())
+        confidence = judge_confidence(candidates, model_id)
         results = self._explain(ranking, words, request.limit)
         answer = SearchAnswer(
             search_id=str(uuid.uuid4()),
             confidence=confidence,
             message=CONFIDENCE_WORDS[confidence],
             results=results,
-            weights_version=DEFAULT_WEIGHTS.version,
+            weights_version=ranking.weights.version,
             degraded=degraded,
             elapsed_ms=round((time.perf_counter() - started) * 1000, 3),
         )
-        self._record(request, question, vectors, model_id, answer)
+        self._record(request, question, vectors, model_id, answer, ranking)
         return answer
+
+    def order(self, request: SearchRequest, weights: Weights) -> list[str]:
+        """Return the names of the skills in the order that some weights give, without recording anything."""
+        question = checked_question(request.query)
+        vectors, model_id, _ = self._encode(question)
+        candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
+        one = None if vectors is None else _one_vector(vectors)
+        ranking = self._rank(candidates, self._store.terms(question), request, one, model_id, weights=weights)
+        return [candidates[int(place)].skill_name for place in ranking.judgement.blend.order[: request.limit]]
+
+    def weights(self) -> Weights:
+        """Return the weights that rank: those adopted last, or those of the release."""
+        learnt = self._store.learnt_weights()
+        return DEFAULT_WEIGHTS if learnt is None else msgspec.convert(learnt.weights, Weights)
 
     def _encode(self, question: str) -> tuple[NDArray[np.float32] | None, str | None, list[str]]:
         generation = self._store.live_generation()
@@ -99,7 +131,16 @@ class SkillSearch:
             return None, None, [f"searching by words alone: {problem}"]
         return encoder.encode_questions(windows(question)), generation.model_id, [problem] if problem else []
 
-    def _rank(self, candidates: Sequence[Candidate], words: Sequence[str], request: SearchRequest) -> _Ranking:
+    def _rank(
+        self,
+        candidates: Sequence[Candidate],
+        words: Sequence[str],
+        request: SearchRequest,
+        question: NDArray[np.float32] | None,
+        model_id: str | None,
+        *,
+        weights: Weights,
+    ) -> _Ranking:
         fused = fused_relevance(
             _column(candidate.similarity for candidate in candidates),
             _column(candidate.bm25 for candidate in candidates),
@@ -107,29 +148,42 @@ class SkillSearch:
         )
         names = [candidate.skill_name for candidate in candidates]
         known = self._store.tallies(names)
-        tallies = [known.get(candidate.skill_name) for candidate in candidates]
-        successes = np.array([t.completed if t else 0.0 for t in tallies], dtype=np.float64)
-        failures = np.array([_failures(t) if t else 0.0 for t in tallies], dtype=np.float64)
-        prior = prior_rate(*self._store.overall_tally())
-        near = fused >= fused.max(initial=-np.inf) - DEFAULT_WEIGHTS.gate
-        seconds = _column(t.typical_seconds if t and fit else None for t, fit in zip(tallies, near, strict=True))
-        speed = speed_gain(seconds, np.array([t.timed_completions if t else 0.0 for t in tallies]))
+        self.learning.learn()
+        near = fused >= fused.max(initial=-np.inf) - weights.gate
         scope = read_scope(
             self._store, names, near, project_id=request.project_id, user_id=request.user_id, now=system_clock()
         )
-        gains = {"scope": scope_gain(scope)}
+        after = self._store.last_success(request.session_id) if request.session_id is not None else None
+        others = {
+            "scope": scope_gain(scope),
+            "co_use": self.learning.affinity("after", after, names),
+            "phase": self.learning.affinity("phase", request.workflow_phase, names),
+        }
+        book, lock = self.learning.book(model_id, 1 if question is None else question.shape[0])
+        with lock:
+            judgement = judge(
+                fused,
+                [(candidate.skill_name, candidate.category) for candidate in candidates],
+                book,
+                question,
+                self.learning.today,
+                weights=weights,
+                others=others,
+            )
         return _Ranking(
             candidates=candidates,
-            tallies=tallies,
+            tallies=[known.get(name) for name in names],
             fused=fused,
-            believed=success_posterior(successes, failures, prior),
-            speed=speed,
             scope=scope,
-            blend=blend(fused, success_gain(successes, failures, prior), speed, others=gains),
+            after=after,
+            phase=request.workflow_phase,
+            weights=weights,
+            judgement=judgement,
+            explored=explore(judgement.blend, judgement.belief, weights, self._exploration, self._random),
         )
 
     def _explain(self, ranking: _Ranking, words: Sequence[str], limit: int) -> list[RankedSkill]:
-        served = [int(place) for place in ranking.blend.order[:limit]]
+        served = [int(place) for place in ranking.explored.order[:limit]]
         names = [ranking.candidates[place].skill_name for place in served]
         chunks = self._store.chunks(names)
         skills = self._store.skills_named(names)
@@ -148,7 +202,7 @@ class SkillSearch:
                     description=skills[name].description or "",
                     category=skills[name].category,
                     document_path=skills[name].document_path,
-                    score=float(ranking.blend.score[place]),
+                    score=float(ranking.judgement.blend.score[place]),
                     components=_components(ranking, place),
                     evidence=_evidence(ranking, place),
                     reasons=_reasons(ranking, place, sought, f"{_told(skills[name])} {text}"),
@@ -164,12 +218,14 @@ class SkillSearch:
         vectors: NDArray[np.float32] | None,
         model_id: str | None,
         answer: SearchAnswer,
+        ranking: _Ranking,
     ) -> None:
         filters: dict[str, Any] = {
             field: getattr(request, field)
             for field in ("limit", "category", "workflow_phase")
             if getattr(request, field) is not None
         }
+        place = {candidate.skill_name: at for at, candidate in enumerate(ranking.candidates)}
         self._store.record_search(
             SearchRecord(
                 id=answer.search_id,
@@ -183,7 +239,7 @@ class SkillSearch:
                 project_id=request.project_id,
                 filters=filters,
                 weights_version=answer.weights_version,
-                explored=False,
+                explored=ranking.explored.explored,
                 confidence=answer.confidence,
                 degraded=answer.degraded,
                 elapsed_ms=answer.elapsed_ms,
@@ -192,7 +248,7 @@ class SkillSearch:
                         position=skill.position,
                         skill_name=skill.skill_name,
                         score=skill.score,
-                        components=msgspec.to_builtins(skill.components),
+                        components=_logged(ranking, place[skill.skill_name], skill.components),
                     )
                     for skill in answer.results
                 ],
@@ -204,12 +260,14 @@ def _column(cells: Any) -> NDArray[np.float64]:
     return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
 
 
-def _failures(tally: Tally) -> float:
-    return (
-        FAILURE_WEIGHT["failed"] * tally.failed
-        + FAILURE_WEIGHT["abandoned"] * tally.abandoned
-        + FAILURE_WEIGHT["cancelled"] * tally.cancelled
-    )
+def _logged(ranking: _Ranking, place: int, components: Components) -> dict[str, Any]:
+    """Return what is kept of a served skill: enough to try other weights on it later (`service.tuning`)."""
+    return {
+        **msgspec.to_builtins(components),
+        "gains": {name: float(gains[place]) for name, gains in ranking.judgement.gains.items()},
+        "believed": float(ranking.judgement.belief.mean[place]),
+        "propensity": float(ranking.explored.propensity[place]),
+    }
 
 
 def _one_vector(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -222,59 +280,68 @@ def _told(skill: SkillRecord) -> str:
 
 
 def _components(ranking: _Ranking, place: int) -> Components:
-    candidate = ranking.candidates[place]
+    candidate, blended = ranking.candidates[place], ranking.judgement.blend
+
+    def further(name: str) -> float:
+        return float(blended.others[name][place]) if name in blended.others else 0.0
+
     return Components(
-        log_relevance=float(ranking.blend.log_relevance[place]),
-        success=float(ranking.blend.success[place]),
-        speed=float(ranking.blend.speed[place]),
-        scope=float(ranking.blend.others["scope"][place]),
+        log_relevance=float(blended.log_relevance[place]),
+        success=float(blended.success[place]),
+        speed=float(blended.speed[place]),
+        choice=further("choice"),
+        co_use=further("co_use"),
+        phase=further("phase"),
+        scope=further("scope"),
         fused=float(ranking.fused[place]),
         similarity=candidate.similarity,
         bm25=candidate.bm25,
-        fits=bool(ranking.blend.fits[place]),
+        fits=bool(blended.fits[place]),
     )
 
 
 def _evidence(ranking: _Ranking, place: int) -> Evidence:
     tally = ranking.tallies[place]
-    believed = float(ranking.believed[place])
-    if tally is None:
-        return Evidence(
-            uses=0,
-            completed=0,
-            failed=0,
-            abandoned=0,
-            cancelled=0,
-            completion_rate=None,
-            believed_success=believed,
-            typical_seconds=None,
-            last_used=None,
-        )
-    finished = tally.finished
+    low, high = ranking.judgement.likely(place)
+    finished = tally.finished if tally else 0
     return Evidence(
         uses=finished,
-        completed=tally.completed,
-        failed=tally.failed,
-        abandoned=tally.abandoned,
-        cancelled=tally.cancelled,
-        completion_rate=100.0 * tally.completed / finished if finished else None,
-        believed_success=believed,
-        typical_seconds=tally.typical_seconds,
-        last_used=tally.last_invoked,
+        completed=tally.completed if tally else 0,
+        failed=tally.failed if tally else 0,
+        abandoned=tally.abandoned if tally else 0,
+        cancelled=tally.cancelled if tally else 0,
+        completion_rate=100.0 * tally.completed / finished if tally and finished else None,
+        believed_success=float(ranking.judgement.belief.mean[place]),
+        believed_low=low,
+        believed_high=high,
+        uses_at_questions_like_this=round(ranking.judgement.uses_alike(place), 3),
+        typical_seconds=tally.typical_seconds if tally else None,
+        last_used=tally.last_invoked if tally else None,
     )
 
 
 def _reasons(ranking: _Ranking, place: int, sought: SoughtWords, text: str) -> list[str]:
-    candidate, tally = ranking.candidates[place], ranking.tallies[place]
+    candidate, tally, judgement = ranking.candidates[place], ranking.tallies[place], ranking.judgement
+    tells = judgement.uses_alike(place) >= _USES_TO_TELL
     said = reasons(
         similarity=candidate.similarity,
         matched_words=sought.words_in(text)[:_SHOWN_WORDS],
-        fits=bool(ranking.blend.fits[place]),
+        fits=bool(judgement.blend.fits[place]),
         history=History(
             completed=tally.completed if tally else 0,
             finished=tally.finished if tally else 0,
             typical_seconds=tally.typical_seconds if tally else None,
-            speed_gain=float(ranking.speed[place]) if tally else 0.0,
+            speed_gain=float(judgement.pace.gain[place]) if tally else 0.0,
+            likely=judgement.likely(place) if tells else None,
         ),
     )
-    return [*said, *scope_reasons(ranking.scope[place])]
+    drawn = ranking.explored.explored and place == ranking.explored.order[0] != judgement.blend.order[0]
+    company = Company(
+        after=ranking.after,
+        co_use_gain=float(judgement.gains["co_use"][place]),
+        phase=ranking.phase,
+        phase_gain=float(judgement.gains["phase"][place]),
+        choice_gain=float(judgement.gains["choice"][place]),
+        drawn=bool(drawn),
+    )
+    return [*said, *scope_reasons(ranking.scope[place]), *company_reasons(company)]

@@ -16,7 +16,7 @@ from migrations.errors import SkillrankError
 from store.location import DATABASE_NAME, data_dir
 
 PREFIX: Final = "SKILLRANK_"
-DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
+DEFAULT_MODEL: Final = "all-MiniLM-L6-v2+skills"
 
 
 class InvalidSetting(SkillrankError):
@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         A use open for longer is taken as abandoned.
     keep_questions : bool
         Off: the store holds a hash and a vector of each question, not its text.
+    explore_share : float
+        In this share of the lists a skill that fits may be put first to learn how well it works; 0, never.
     """
 
     data_dir: Path
@@ -51,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["auto", "json", "console"] = "auto"
     open_limit_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0
     keep_questions: bool = True
+    explore_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
     @property
     def database(self) -> Path:

@@ -11,7 +11,7 @@ from store.records import Bucket
 MAX_BUCKETS: Final = 10_000
 BUCKET_S: Final[dict[Bucket, int]] = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 # Weeks begin on Mondays; the epoch was a Thursday, three days after one.
-_WEEK_OFFSET_S: Final = 3 * 86_400
+WEEK_OFFSET_S: Final = 3 * 86_400
 
 
 def bucket_starts(since: datetime, until: datetime, bucket: Bucket) -> list[datetime]:
@@ -24,7 +24,7 @@ def bucket_starts(since: datetime, until: datetime, bucket: Bucket) -> list[date
     """
     if since >= until:
         raise InvalidRecord("the period is empty: `since` must be earlier than `until`", field="since")
-    step, offset = BUCKET_S[bucket], _WEEK_OFFSET_S if bucket == "week" else 0
+    step, offset = BUCKET_S[bucket], WEEK_OFFSET_S if bucket == "week" else 0
     first = (int(since.timestamp()) + offset) // step
     # The end is not part of the period: a bucket that begins there is not touched.
     last = (int(until.timestamp()) + offset - (until.microsecond == 0)) // step

@@ -9,6 +9,7 @@ Every method is safe from many threads, and several processes may use the same f
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from store.clock import Clock, system_clock
-from store.errors import InvalidRecord
+from store.errors import Conflict, InvalidRecord
 from store.location import database_path
 from store.protocol import Store
 from store.records import Bucket, ImportReport, NewInvocation, NewOutcome, Outcome, StoreHealth
@@ -27,6 +28,8 @@ from store.sqlite import open_store
 from store.windows import parse_window
 
 _IMPORTED_START: Final = frozenset(NewInvocation.__struct_fields__)
+
+_log = logging.getLogger(__name__)
 
 
 class InvocationHandle:
@@ -82,7 +85,11 @@ class InvocationHandle:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._finished is None:
-            self.completer(completed=kind is None, error_type=kind.__name__ if kind else None)
+            try:
+                self.completer(completed=kind is None, error_type=kind.__name__ if kind else None)
+            except Conflict as conflict:
+                # Its session ended meanwhile, say. That must not hide what the block itself raises.
+                _log.warning("a use was finished by somebody else: %s", conflict)
 
 
 class SkillMetricsStore:

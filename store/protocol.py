@@ -18,27 +18,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from store.records import (
+    AffinityCount,
+    AffinityKind,
     BackupReport,
     Bucket,
     Candidate,
     Chunk,
     DocumentState,
     DocumentWrite,
+    EvidenceChange,
+    EvidenceSum,
     Finish,
     Generation,
     ImportReport,
     IndexRun,
     Invocation,
+    LearntWeights,
     MetricsSummary,
     NewInvocation,
     NewOutcome,
     NewSession,
+    OutcomeToLearn,
+    QuestionCell,
+    RecordedChoice,
     SearchRecord,
     Session,
     SessionEnd,
@@ -108,7 +116,10 @@ class Catalogue(Protocol):
     def update_document(
         self, skill_id: int, *, document_path: str, root: str, copies: Sequence[str], problems: Sequence[str]
     ) -> None:
-        """Record where an unchanged document lies and what is said about it."""
+        """Record where an unchanged document lies and what is said about it.
+
+        Another document that was served from there is served again once it has a place of its own.
+        """
 
     def remove_document(self, skill_id: int) -> None:
         """Stop serving a document; its row, versions and history stay. Removing it again changes nothing."""
@@ -269,6 +280,59 @@ class SearchLog(Protocol):
         """Return one search with its list. Raises `NotFound`."""
 
 
+class LearntEvidence(Protocol):
+    """What ranking has learnt from outcomes: sums that only grow, so outcomes may be learnt in any order."""
+
+    def outcomes_to_learn(self, *, limit: int) -> tuple[int, list[OutcomeToLearn]]:
+        """Return the number of the newest outcome learnt, and at most `limit` of those after it, in order.
+
+        A use without a search whose question was asked in some search has that search's vector.
+        """
+
+    def add_evidence(
+        self,
+        *,
+        after: int,
+        upto: int,
+        cells: Sequence[QuestionCell],
+        sums: Sequence[EvidenceSum],
+        affinities: Sequence[AffinityCount],
+    ) -> bool:
+        """Add what the outcomes after number `after`, up to and including `upto`, amount to, as one unit.
+
+        Return False, having changed nothing, when the newest outcome learnt is not `after`: somebody else has learnt
+        them meanwhile. Every question of `sums` is among `cells`.
+        """
+
+    def evidence_since(self, epoch: int, revision: int, catalogue_seq: int) -> EvidenceChange:
+        """Return everything that changed since a reader saw this epoch, revision and state of the catalogue.
+
+        Sums are whole, not differences. A removed skill's evidence is given under the name that its document has
+        taken since, if any. Of another epoch, or with -1, everything is returned.
+        """
+
+    def affinities(self, kind: AffinityKind, context: str, skill_names: Sequence[str]) -> dict[tuple[str, str], float]:
+        """Return weighted successes by (context, skill): for `context` and for '' (all), these skills and '' (all)."""
+
+    def last_success(self, session_id: str) -> str | None:
+        """Return the skill whose use was completed last in a session, None without one."""
+
+    def forget_evidence(self) -> None:
+        """Forget all evidence, to be learnt anew from the log."""
+
+    def recorded_choices(self, *, limit: int) -> list[RecordedChoice]:
+        """Return the newest `limit` finished uses that came from a served list, newest first.
+
+        The reporter is the user, or else the session.
+        """
+
+    def learnt_weights(self) -> LearntWeights | None:
+        """Return the weights adopted last, None while those of the release rank."""
+
+    def adopt_weights(self, version: str, weights: dict[str, Any], report: dict[str, Any]) -> None:
+        """Rank with these weights from now on. Raises `Conflict` when the version was used before."""
+
+
 class Operations(Protocol):
     """Keeping the store well."""
 
@@ -290,7 +354,9 @@ class Operations(Protocol):
         """
 
 
-class Store(Catalogue, Retrieval, Tracking, Metrics, SearchLog, Projects, Signals, Operations, Protocol):
+class Store(
+    Catalogue, Retrieval, Tracking, Metrics, SearchLog, Projects, Signals, LearntEvidence, Operations, Protocol
+):
     """Everything durable. `close` drains accepted writes; calling it again does nothing."""
 
     def close(self) -> None:

@@ -404,6 +404,106 @@ class RestoreReport(msgspec.Struct, frozen=True, kw_only=True):
     total_outcomes: int
 
 
+AffinityKind = Literal["after", "phase"]
+
+
+class OutcomeToLearn(msgspec.Struct, frozen=True, kw_only=True):
+    """One outcome with what surrounds it, as ranking learns from it.
+
+    `query_vector` is float32, made by `model_id`; None for a use without a known question. The last four are told of
+    completed uses only: the list that was served for its search, the skills taken from that list up to then, and the
+    skills that succeeded in the same session shortly before and after.
+    """
+
+    seq: int
+    skill_name: str
+    skill_version_id: int | None
+    outcome: Outcome
+    finished_at: str
+    duration_seconds: float | None
+    source: OutcomeSource
+    user_id: str | None
+    session_id: str | None
+    workflow_phase: str | None
+    query_vector: bytes | None
+    model_id: str | None
+    served: list[str] = []
+    taken: list[str] = []
+    succeeded_before: list[str] = []
+    succeeded_after: list[str] = []
+
+
+class QuestionCell(msgspec.Struct, frozen=True, kw_only=True):
+    """Questions that lie close together; `vector_sum` is float32. `id` is given by the store."""
+
+    id: int | None = None
+    model_id: str
+    code: int
+    questions: int
+    vector_sum: bytes
+
+
+class EvidenceSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What outcomes add to one skill; `question` is (model_id, code) of a cell, `sums` in ranking's order."""
+
+    skill_name: str
+    version: int
+    question: tuple[str, int] | None
+    reporter_slot: int
+    sums: list[float]
+
+
+class AffinityCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Weighted successes of a skill after another one, or in a phase; an empty name stands for all."""
+
+    kind: AffinityKind
+    context: str
+    skill_name: str
+    successes: float
+
+
+class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Which content a served skill has now, and its category."""
+
+    skill_name: str
+    version: int | None
+    category: str | None
+
+
+class EvidenceChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed since a reader looked last; `anew` means that it must forget what it holds.
+
+    `sums` are (skill_name, version, cell id or -1, slot, *sums), absolute, each under the name its skill has now.
+    """
+
+    epoch: int
+    revision: int
+    catalogue_seq: int
+    anew: bool
+    cells: list[QuestionCell]
+    sums: list[tuple[Any, ...]]
+    catalogue: list[CatalogueEntry]
+
+
+class LearntWeights(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights that were adopted, with the report that spoke for them."""
+
+    version: str
+    weights: dict[str, Any]
+    report: dict[str, Any]
+    adopted_at: str
+
+
+class RecordedChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished use of a skill that was taken from a served list, with that list."""
+
+    search_id: str
+    reporter: str
+    skill_name: str
+    outcome: Outcome
+    served: list[ServedSkill]
+
+
 class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The store's state at one moment. `problems` is empty when all is well.
 

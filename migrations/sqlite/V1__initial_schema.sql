@@ -123,7 +123,7 @@ CREATE INDEX idx_search_result_skill ON search_result(skill_name);
 
 -- The log: what was started, and how it ended. Rows are only ever added.
 CREATE TABLE skill_invocation (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY CHECK (seq > 0),
     id TEXT NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 200),
     skill_name TEXT NOT NULL CHECK (length(skill_name) BETWEEN 1 AND 300),
     skill_version_id INTEGER REFERENCES skill_version(id),
@@ -145,7 +145,7 @@ CREATE INDEX idx_skill_invocation_session ON skill_invocation(session_id) WHERE 
 CREATE INDEX idx_skill_invocation_search ON skill_invocation(search_id) WHERE search_id IS NOT NULL;
 
 CREATE TABLE skill_outcome (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY CHECK (seq > 0),
     invocation_id TEXT NOT NULL UNIQUE REFERENCES skill_invocation(id),
     skill_name TEXT NOT NULL,
     outcome TEXT NOT NULL CHECK (outcome IN ('completed', 'failed', 'abandoned', 'cancelled')),

@@ -69,7 +69,7 @@ CREATE TABLE user_skill_signals (
     created_at TEXT NOT NULL CHECK (length(created_at) = 27),
     UNIQUE (user_id, skill_id, source_type, source_id, signal_type)
 ) STRICT;
--- Each chart reads one of these from end to end and never the table: by time, user, project or skill.
+-- What counts signals reads one of these and not the table: by time, user, project or skill.
 CREATE INDEX idx_user_skill_signals_time ON user_skill_signals(created_at, skill_id);
 CREATE INDEX idx_user_skill_signals_user ON user_skill_signals(user_id, created_at, skill_id);
 CREATE INDEX idx_user_skill_signals_project ON user_skill_signals(project_id, created_at, skill_id);

@@ -21,6 +21,7 @@ from service.cli.context import (
     settings_for,
 )
 from service.documents import read_content
+from service.ranking.exploration import Exploration
 from service.search import SkillSearch
 
 _COLOURS = {"high": "green", "medium": "yellow", "low": "red", "none": "red"}
@@ -48,7 +49,12 @@ def search(
             user_id=user,
             project_id=project,
         )
-        answer = SkillSearch(store, encoders, keep_questions=settings.keep_questions).answer(request)
+        answer = SkillSearch(
+            store,
+            encoders,
+            keep_questions=settings.keep_questions,
+            exploration=Exploration(share=settings.explore_share),
+        ).answer(request)
         if as_json:
             print_json(answer)
         else:

@@ -10,7 +10,8 @@ import typer
 
 from migrations import MigrationRunner
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
-from service.indexing import stale_documents
+from service.staleness import stale_documents
+from store.errors import StoreUnavailable
 from store.records import StoreHealth
 from store.sqlite import KEPT, backup_name, prune_backups
 from store.sqlite import restore as restore_backup
@@ -24,25 +25,33 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say how the store is: read everything, compare it, name what is wrong; status 1 when something is."""
-    with saying_errors(), opened(settings_for(data_dir)) as (store, _):
-        health = store.health()
-        stale = stale_documents(store)
-        problems = list(health.problems) if quick else health.problems + store.check()
-        if stale:
-            problems.append(
-                f"{len(stale)} documents changed or vanished since they were indexed; run `skillrank index`"
-            )
-        backups = sorted(backups_folder(data_dir).glob("*.db"))
-        if as_json:
-            print_json({"health": health, "problems": problems, "stale": stale, "backups": [str(b) for b in backups]})
-        else:
+    backups = sorted(backups_folder(data_dir).glob("*.db"))
+    health: StoreHealth | None = None
+    stale: list[str] = []
+    with saying_errors():
+        try:
+            with opened(settings_for(data_dir)) as (store, _):
+                health = store.health()
+                stale = stale_documents(store)
+                problems = list(health.problems) if quick else health.problems + store.check()
+        except StoreUnavailable as error:
+            if error.cause != "corrupt":
+                raise
+            remedy = f"run `skillrank restore {backups[-1]}`" if backups else "there is no backup to restore"
+            problems = [f"the database is damaged ({error.__cause__}); {remedy}"]
+    if stale:
+        problems.append(f"{len(stale)} documents changed or vanished since they were indexed; run `skillrank index`")
+    if as_json:
+        print_json({"health": health, "problems": problems, "stale": stale, "backups": [str(b) for b in backups]})
+    else:
+        if health is not None:
             _print_health(health, backups, thorough=not quick)
-            for problem in problems:
-                CONSOLE.print(f"[red]problem:[/] {plain(problem)}", highlight=False)
-            if not problems:
-                CONSOLE.print("all is well", style="green")
-        if problems:
-            raise typer.Exit(1)
+        for problem in problems:
+            CONSOLE.print(f"[red]problem:[/] {plain(problem)}", highlight=False, soft_wrap=True)
+        if not problems:
+            CONSOLE.print("all is well", style="green")
+    if problems:
+        raise typer.Exit(1)
 
 
 def backup(

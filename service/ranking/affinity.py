@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 SMOOTHING: Final = 4.0
 
 
-def lift(
-    together: NDArray[np.float64], left: float, right: NDArray[np.float64], total: float
-) -> NDArray[np.float64]:
+def lift(together: NDArray[np.float64], left: float, right: NDArray[np.float64], total: float) -> NDArray[np.float64]:
     """Return the smoothed log lift of each skill beside one context, exactly 0 without any count.
 
     Parameters

@@ -53,14 +53,21 @@ class Weights:
 
 
 DEFAULT_WEIGHTS: Final = Weights(
-    version="plain-2",
+    version="outcomes-1",
     temperature=1.0,
     gate=2.0,
-    success=0.8,
-    success_bound=2.0,
+    # Chosen in the simulator (tests/benchmarks/outcomes.py): a belief that is sure enough outweighs any difference in
+    # relevance among what fits.
+    success=2.0,
+    success_bound=4.0,
     speed=0.25,
     speed_bound=0.3,
-    others={"scope": Part(weight=0.25, bound=0.5)},
+    others={
+        "choice": Part(weight=0.15, bound=0.3),
+        "co_use": Part(weight=0.25, bound=0.4),
+        "phase": Part(weight=0.25, bound=0.4),
+        "scope": Part(weight=0.25, bound=0.5),
+    },
 )
 
 
@@ -104,7 +111,7 @@ def blend(
     relevance : float64 (n,)
         Fused relevance (`fusion.fused_relevance`).
     success_gain, speed_gain : float64 (n,)
-        From `outcomes`; 0 where there is no evidence.
+        From `success` and `speed`; 0 where there is no evidence.
     weights : Weights
     others : mapping of str to float64 (n,), optional
         Further gains by the names they have in `Weights.others`; those without a weight are left out.

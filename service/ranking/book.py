@@ -78,14 +78,19 @@ class EvidenceBook:
         self._row_arrays: dict[int, NDArray[np.intp]] = {}
         self._cell_sums: NDArray[np.float32] = np.zeros((_FIRST_ROWS, dimension), dtype=np.float32)
         self._cell_directions: NDArray[np.float32] = np.zeros((_FIRST_ROWS, dimension), dtype=np.float32)
-        self._per_cell: dict[tuple[int, int], tuple[float, float]] = {}
-        self._within: NDArray[np.float64] = np.zeros((_FIRST_ROWS, 5))
+        self._per_cell: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self._within: NDArray[np.float64] = np.zeros((_FIRST_ROWS, 6))
         self._fitted: _Fitted | None = None
 
     @property
     def rows(self) -> int:
         """How many rows are held."""
         return len(self._row_of)
+
+    @property
+    def skills(self) -> set[str]:
+        """The names of the skills that have a record."""
+        return set(self._skills)
 
     def put_cells(self, cells: NDArray[np.int64], sums: NDArray[np.float32]) -> None:
         """Set the sum of the question vectors of each cell; float32 (n, dimension)."""
@@ -213,17 +218,18 @@ class EvidenceBook:
         self._sums[row] += change
         self._totals[skill, self._age(skill, version), slot] += change
         if cell != NO_CELL:
-            self._change_scatter(skill, cell, float(change[Stat.SUCCESS]), float(change[Stat.FAILURE]))
+            self._change_scatter(skill, cell, change)
         self._fitted = None
 
-    def _change_scatter(self, skill: int, cell: int, successes: float, failures: float) -> None:
-        """Keep, per skill, what the scatter of its cells needs: Σs, Σn, Σs²/n, Σn² and the number of cells."""
-        was_s, was_n = self._per_cell.get((skill, cell), (0.0, 0.0))
-        now_s, now_n = was_s + successes, was_n + successes + failures
-        self._per_cell[skill, cell] = (now_s, now_n)
-        for sign, s, n in ((-1.0, was_s, was_n), (1.0, now_s, now_n)):
+    def _change_scatter(self, skill: int, cell: int, change: NDArray[np.float64]) -> None:
+        """Keep what `_pooled_scatter` needs of a skill: Σs, Σn, Σw² and, over its cells, Σs²/n, Σn² and ΣΣw²/n."""
+        was = self._per_cell.get((skill, cell), np.zeros(3))
+        successes, failures = change[Stat.SUCCESS], change[Stat.FAILURE]
+        now = was + np.array([successes, successes + failures, change[Stat.SQUARED]])
+        self._per_cell[skill, cell] = now
+        for sign, (s, n, w2) in ((-1.0, was), (1.0, now)):
             if n > 0:
-                self._within[skill] += sign * np.array([s, n, s * s / n, n * n, 1.0])
+                self._within[skill] += sign * np.array([s, n, w2, s * s / n, n * n, w2 / n])
 
     def _fit(self, day: float) -> _Fitted:
         """Fit the prior and the reporters' trust once a day and whenever something is added.
@@ -247,13 +253,17 @@ class EvidenceBook:
         return fit_prior(successes, successes + failures, self._categories, within)
 
     def _pooled_scatter(self, skills: int, now: float) -> Scatter:
-        s, n, s2, n2, cells = self._within[:skills].T
-        several = (cells > 1) & (n > 0)
-        s, n, s2, n2, cells = (part[several] for part in (s, n, s2, n2, cells))
+        """Return how widely the cells of one skill scatter around it, pooled over skills.
+
+        As `prior.scatter`, with unequal weights: a group's rate varies by Σw² / (Σw)² of one use.
+        """
+        used = self._within[:skills, 1] > 0
+        s, n, w2, s2, n2, of_cells = self._within[:skills][used].T
         rate = np.clip(s / n, 0.0, 1.0)
         variance = np.maximum(rate * (1.0 - rate), 0.01)
-        excess = now * (s2 - s * s / n) / variance - (cells - 1)
-        information = now * (n - n2 / n) - (cells - 1)
+        freedom = of_cells - w2 / n
+        excess = now * ((s2 - s * s / n) / variance - freedom)
+        information = now * (n - n2 / n - freedom)
         useful = information > 0
         return Scatter(float(excess[useful].sum()), float(information[useful].sum()))
 

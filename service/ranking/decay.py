@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 HALF_LIFE_DAYS: Final = 90.0
 _LANDMARK: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _SECONDS_A_DAY: Final = 86_400.0
-# 2^±900 and its products with any count stay finite; at 90 days that is two centuries around the landmark.
-_MOST_HALF_LIVES: Final = 900.0
+# Squares of 2^±400 times any count stay finite; at 90 days that is half a century on either side of the landmark.
+_MOST_HALF_LIVES: Final = 200.0
 
 
 def days_since_landmark(moment: datetime) -> float:

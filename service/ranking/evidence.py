@@ -29,7 +29,11 @@ _SECONDS_RANGE: Final = (0.1, 1e7)
 
 
 class Stat(IntEnum):
-    """The columns of evidence; all are sums of decay weights, times what the name says."""
+    """The columns of evidence: sums of decay weights, times what the name says.
+
+    `SQUARED` is the sum of the squares of what successes and failures weigh, which tells how many uses stand behind
+    them.
+    """
 
     SUCCESS = 0
     FAILURE = 1
@@ -40,6 +44,7 @@ class Stat(IntEnum):
     CENSORED_LOG_SECONDS = 6
     PREFERRED = 7
     PASSED_OVER = 8
+    SQUARED = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,9 @@ def evidence_of(uses: Iterable[Use]) -> EvidenceRows:
 
     for use in uses:
         weight = float(decay_weight(use.day))
-        row(use.skill_name, use.version, use)[:] += weight * _of_one(use)
+        counted = weight * _of_one(use)
+        counted[Stat.SQUARED] = (counted[Stat.SUCCESS] + counted[Stat.FAILURE]) ** 2
+        row(use.skill_name, use.version, use)[:] += counted
         if use.outcome == "completed" and use.passed_over:
             row(use.skill_name, use.version, use)[Stat.PREFERRED] += weight
             for name in use.passed_over:

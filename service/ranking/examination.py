@@ -45,7 +45,8 @@ def examination(shown: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArr
         position is not blamed for what stands there. Without data nothing is known against any position: all 1.
     """
     positions = shown.shape[1]
-    looked = np.ones(positions)
+    # From all looked at, expectation maximisation would never leave: everything unseen would count as unwanted.
+    looked = 1.0 / np.arange(1, positions + 1) if taken.sum() > 0 else np.ones(positions)
     attraction = (taken.sum(axis=1) + 1.0) / (shown.sum(axis=1) + _STARTING_VIEWS)
     for _ in range(_ROUNDS if taken.sum() > 0 else 0):
         both = attraction[:, None] * looked

@@ -82,10 +82,8 @@ def explore(
         return Explored(blended.order, propensity, explored=False)
     rates = random.beta(belief.alpha[allowed], belief.beta[allowed], size=(DRAWS, allowed.size))
     # A drawn rate moves the score as a believed one does, by the same weight and within the same bound.
-    drawn = logit(np.clip(rates, 1e-6, 1 - 1e-6)) - logit(belief.mean[allowed])
-    moved = np.clip(
-        blended.success[allowed] + weights.success * drawn, -weights.success_bound, weights.success_bound
-    )
+    drawn = logit(np.clip(rates, 1e-6, 1 - 1e-6)) - belief.log_odds[allowed]
+    moved = np.clip(blended.success[allowed] + weights.success * drawn, -weights.success_bound, weights.success_bound)
     winners = (blended.score[allowed] - blended.success[allowed] + moved).argmax(axis=1)
     propensity[allowed] = exploration.share * np.bincount(winners, minlength=allowed.size) / DRAWS
     propensity[blended.order[0]] += 1.0 - exploration.share

@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+# How many of a side's best say what its scores mean for this question.
+DEPTH: Final = 200
 _SPREAD_FLOOR: Final = 1e-9
 
 
@@ -36,17 +38,20 @@ def fused_relevance(
     return z_scores(similarity) + lexical_weight * z_scores(bm25)
 
 
-def z_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standardise what is there to mean 0 and deviation 1; NaN becomes the lowest score, equal scores become 0."""
-    known = scores[~np.isnan(scores)]
-    if known.size == 0:
+def z_scores(scores: NDArray[np.float64], *, depth: int = DEPTH) -> NDArray[np.float64]:
+    """Standardise scores by the mean and deviation of the `depth` best; what is below those counts as their lowest.
+
+    NaN (no score) becomes the lowest too; without any score, or with equal ones, all that have one become 0.
+    """
+    best = np.sort(scores[~np.isnan(scores)])[::-1][:depth]
+    if best.size == 0:
         return np.zeros_like(scores)
-    spread = float(known.std())
+    spread = float(best.std())
     if spread < _SPREAD_FLOOR:
         # All that match do so equally; what does not match is still below them.
         return np.where(np.isnan(scores), -1.0, 0.0)
-    filled = np.where(np.isnan(scores), known.min(), scores)
-    return np.asarray((filled - known.mean()) / spread, dtype=np.float64)
+    floored = np.maximum(np.where(np.isnan(scores), best[-1], scores), best[-1])
+    return np.asarray((floored - best.mean()) / spread, dtype=np.float64)
 
 
 def lexical_weight(distinct_terms: int) -> float:
@@ -55,4 +60,4 @@ def lexical_weight(distinct_terms: int) -> float:
     Few words often miss the document's own vocabulary; a long task description nearly always has it, and its one
     vector says less. The weight rises smoothly between the two.
     """
-    return float(np.interp(np.log(max(distinct_terms, 1)), np.log([8, 80]), [0.5, 1.0]))
+    return float(np.interp(np.log(max(distinct_terms, 1)), np.log([25, 100]), [0.5, 1.0]))

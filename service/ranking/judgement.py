@@ -30,6 +30,15 @@ class Judgement:
     prior: Prior
     gains: dict[str, NDArray[np.float64]]
 
+    def likely(self, place: int) -> tuple[float, float]:
+        """Return the 80% interval of a candidate's success at this question."""
+        low, high = self.belief.of(place).interval()
+        return float(low[0]), float(high[0])
+
+    def uses_alike(self, place: int) -> float:
+        """Return how many uses at questions like this one stand behind a candidate, as they are counted."""
+        return float(self.record.near_successes[place] + self.record.near_failures[place])
+
 
 def judge(
     relevance: NDArray[np.float64],

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 USUAL_USES: Final = 8.0
 STRENGTH_RANGE: Final = (2.0, 100.0)
 MEAN_RANGE: Final = (0.1, 0.9)
-_FIRST_INFORMATION: Final = 30.0
+_FIRST_INFORMATION: Final = 60.0
 _MEAN_FROM: Final = (0.5, 4.0)
 
 

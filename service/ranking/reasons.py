@@ -7,18 +7,44 @@ from typing import Final
 
 THIN_EVIDENCE: Final = 5
 _NOTABLE_SPEED: Final = 0.1
+_NOTABLE_GAIN: Final = 0.2
 _MINUTE_S: Final = 60.0
 _HOUR_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is recorded of one skill, as reasons tell it. Counts are uses; seconds are None without a completed use."""
+    """What is recorded of one skill, as reasons tell it.
+
+    Attributes
+    ----------
+    completed, finished : int
+        Uses.
+    typical_seconds : float or None
+        None without a completed use.
+    speed_gain : float
+        In log units against the others here.
+    likely : tuple of float, optional
+        The interval of its success at questions like this one, where enough of those were answered with it.
+    """
 
     completed: int
     finished: int
     typical_seconds: float | None
     speed_gain: float
+    likely: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What else speaks for a skill: gains in log units, and what they are beside."""
+
+    after: str | None = None
+    co_use_gain: float = 0.0
+    phase: str | None = None
+    phase_gain: float = 0.0
+    choice_gain: float = 0.0
+    drawn: bool = False
 
 
 def reasons(*, similarity: float | None, matched_words: list[str], fits: bool, history: History) -> list[str]:
@@ -42,6 +68,22 @@ def reasons(*, similarity: float | None, matched_words: list[str], fits: bool, h
     return [*_fit(similarity, matched_words, fits=fits), *_outcomes(history)]
 
 
+def company_reasons(company: Company) -> list[str]:
+    """Say what skills were used before, the phase, earlier choices and chance contribute, where it is notable."""
+    said = []
+    if company.after is not None and company.co_use_gain > _NOTABLE_GAIN:
+        said.append(f"often succeeds after {company.after}, which this session used last")
+    if company.phase is not None and company.phase_gain > _NOTABLE_GAIN:
+        said.append(f"often succeeds in the phase {company.phase}")
+    if company.choice_gain > _NOTABLE_GAIN:
+        said.append("was chosen over skills shown above it, and worked")
+    elif company.choice_gain < -_NOTABLE_GAIN:
+        said.append("was passed over for skills shown below it, which worked")
+    if company.drawn:
+        said.append("put first by chance, to learn how well it works")
+    return said
+
+
 def seconds_in_words(seconds: float) -> str:
     """Write a duration as a person would: ``0.4 s``, ``42 s``, ``3.5 min``, ``2 h``."""
     if seconds < _MINUTE_S:
@@ -62,12 +104,15 @@ def _fit(similarity: float | None, matched_words: list[str], *, fits: bool) -> l
 
 def _outcomes(history: History) -> list[str]:
     if history.finished == 0:
-        return ["no recorded use yet, so it stands by relevance alone"]
+        return ["no recorded use yet"]
     rate = f"completed {history.completed} of {history.finished} uses"
     if history.finished < THIN_EVIDENCE:
         uses = "1 use" if history.finished == 1 else f"{history.finished} uses"
         rate += f" (thin evidence: {uses} so far)"
     said = [rate]
+    if history.likely is not None:
+        low, high = history.likely
+        said.append(f"at questions like this it likely works {low:.0%} to {high:.0%} of the time")
     if history.typical_seconds is not None:
         pace = f"usually {seconds_in_words(history.typical_seconds)}"
         if history.speed_gain > _NOTABLE_SPEED:

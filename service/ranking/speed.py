@@ -18,7 +18,7 @@ PRIOR_USES: Final = 5.0
 _USUAL_SPREAD: Final = 0.6
 _SPREAD_USES: Final = 10.0
 _LOGISTIC_SCALE: Final = float(np.sqrt(3.0) / np.pi)
-_ROUNDS: Final = 8
+_ROUNDS: Final = 5
 _FARTHEST: Final = 30.0
 
 
@@ -88,8 +88,8 @@ def _completed_mean(
     ended = np.where(censored > 0, durations.censored_log_seconds / np.where(censored > 0, censored, 1.0), 0.0)
     share = censored / np.where(known, durations.timed + censored, 1.0)
     completed = mean
-    for _ in range(_ROUNDS):
-        past = np.clip((ended - completed) / scale, -_FARTHEST, _FARTHEST)
+    for _ in range(_ROUNDS if censored.any() else 0):
+        past = np.minimum(np.maximum((ended - completed) / scale, -_FARTHEST), _FARTHEST)
         beyond = ended + scale * np.log1p(np.exp(-past)) * (1.0 + np.exp(past))
         completed = (1.0 - share) * mean + share * np.maximum(beyond, completed)
     return completed

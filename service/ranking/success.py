@@ -44,10 +44,20 @@ class Belief:
     beta: NDArray[np.float64]
     known: NDArray[np.bool_]
 
+    def of(self, place: int) -> Belief:
+        """Return the belief about one skill alone."""
+        one = slice(place, place + 1)
+        return Belief(self.alpha[one], self.beta[one], self.known[one])
+
     @property
     def mean(self) -> NDArray[np.float64]:
         """The expected success rate, in (0, 1)."""
         return self.alpha / (self.alpha + self.beta)
+
+    @property
+    def log_odds(self) -> NDArray[np.float64]:
+        """The log-odds of the mean, finite however sure the belief is."""
+        return np.log(self.alpha) - np.log(self.beta)
 
     @property
     def spread(self) -> NDArray[np.float64]:
@@ -59,7 +69,7 @@ class Belief:
 
         Quantiles of each Beta by summing its density over a grid of log-odds, wide enough for any shape.
         """
-        log_odds = logit(self.mean)[:, None] + _REACH * self.spread[:, None] * np.linspace(-1.0, 1.0, _GRID)
+        log_odds = self.log_odds[:, None] + _REACH * self.spread[:, None] * np.linspace(-1.0, 1.0, _GRID)
         rising, falling = -np.logaddexp(0.0, -log_odds), -np.logaddexp(0.0, log_odds)
         density = self.alpha[:, None] * rising + self.beta[:, None] * falling
         mass = np.cumsum(np.exp(density - density.max(axis=1, keepdims=True)), axis=1)
@@ -87,11 +97,10 @@ def believe(record: Record, expected: NDArray[np.float64], prior: Prior) -> Beli
         say counts for at most `Prior.question_strength` uses, and for less while little is known of them.
     """
     behind = record.other_successes + record.other_failures + prior.skill_strength
-    overall = (record.other_successes + prior.skill_strength * expected) / behind
-    strength = prior.question_strength * behind / (prior.question_strength + behind)
+    share = prior.question_strength / (prior.question_strength + behind)
     return Belief(
-        alpha=record.near_successes + strength * overall,
-        beta=record.near_failures + strength * (1.0 - overall),
+        alpha=record.near_successes + share * (record.other_successes + prior.skill_strength * expected),
+        beta=record.near_failures + share * (record.other_failures + prior.skill_strength * (1.0 - expected)),
         known=record.trials > 0,
     )
 
@@ -118,7 +127,7 @@ def success_gain(
         Finite; never lowered by a success nor raised by a failure. Without a record it is the category's distance
         from everything, and exactly 0 where the category says nothing.
     """
-    own = logit(belief.mean) - logit(expected)
+    own = belief.log_odds - logit(expected)
     sure = np.sign(own) * np.maximum(np.abs(own) - caution * belief.spread, 0.0)
     category = np.where(expected == prior.mean, 0.0, logit(expected) - logit(np.float64(prior.mean)))
     return category + np.where(belief.known, sure, 0.0)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from store.buckets import BUCKET_S, MAX_BUCKETS, WEEK_OFFSET_S
 from store.clock import format_time
 from store.errors import InvalidRecord
 from store.records import (
@@ -27,11 +28,7 @@ from store.sqlite.projection import first_difference, rebuild
 from store.sqlite.rows import encode, one, record, rows, value
 
 TOP: Final = 10
-MAX_BUCKETS: Final = 10_000
 HOUR_CHARACTERS: Final = 13  # of a time as the store writes it
-_BUCKET_S: Final[dict[Bucket, int]] = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-# Weeks begin on Mondays; the epoch was a Thursday, three days after one.
-_WEEK_OFFSET_S: Final = 3 * 86_400
 
 _METRICS: Final = """
 SELECT skill_name, total_invocations, completed_invocations, abandoned_invocations, failed_invocations,
@@ -139,8 +136,8 @@ class SqliteMetrics:
         return summary
 
     def timeline(self, skill_name: str, *, window: timedelta, bucket: Bucket) -> list[TimelineBucket]:
-        step = _BUCKET_S[bucket]
-        offset = _WEEK_OFFSET_S if bucket == "week" else 0
+        step = BUCKET_S[bucket]
+        offset = WEEK_OFFSET_S if bucket == "week" else 0
         now = self._db.clock()
         try:
             since = now - window

@@ -25,10 +25,12 @@ SELECT f.rowid, -bm25(skill_fts, 4.0, 2.0, 0.2) AS score FROM skill_fts f JOIN s
 WHERE skill_fts MATCH :match AND s.category = :category
 ORDER BY score DESC, f.rowid LIMIT :depth
 """
-_IN_CATEGORY: Final = "SELECT id FROM skills WHERE category = ? AND removed_at IS NULL"
+_IN_CATEGORY: Final = """
+SELECT id FROM skills WHERE category = ? AND document_path IS NOT NULL AND removed_at IS NULL
+"""
 _NAMES: Final = """
 SELECT s.id, s.skill_name, s.category FROM json_each(?) wanted JOIN skills s ON s.id = wanted.value
-WHERE s.removed_at IS NULL ORDER BY s.skill_name
+WHERE s.document_path IS NOT NULL AND s.removed_at IS NULL ORDER BY s.skill_name
 """
 _ID: Final = "SELECT id FROM skills WHERE skill_name = ?"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from store.clock import Clock, system_clock
 from store.sqlite.catalogue import SqliteCatalogue
 from store.sqlite.database import Database
+from store.sqlite.evidence import SqliteEvidence
 from store.sqlite.matrix import VectorMatrix
 from store.sqlite.metrics import SqliteMetrics
 from store.sqlite.operations import SqliteOperations
@@ -25,6 +26,7 @@ class SqliteStore(
     SqliteSearchLog,
     SqliteProjects,
     SqliteSignals,
+    SqliteEvidence,
     SqliteOperations,
 ):
     """A `store.protocol.Store` in the file `path`, which is made and migrated as needed.

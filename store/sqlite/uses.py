@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 import uuid
 from datetime import timedelta
 from typing import Any, Final
@@ -44,6 +46,16 @@ def checked_id(identifier: str) -> str:
     return identifier
 
 
+def new_id() -> str:
+    """Return a UUID of version 7 (RFC 9562).
+
+    It begins with the time, so ids made one after another lie side by side in an index of any size.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    chance = secrets.randbits(74)
+    return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | (chance >> 62) << 64 | 0b10 << 62 | chance & (1 << 62) - 1))
+
+
 def start_bindings(invocation: NewInvocation, *, now: str) -> dict[str, Any]:
     """Return the columns of a use that begins, in the order of the table; made up here are its id and time.
 
@@ -55,7 +67,7 @@ def start_bindings(invocation: NewInvocation, *, now: str) -> dict[str, Any]:
     if not invocation.skill_name.strip():
         raise InvalidRecord("an invocation needs the name of the skill that is used", field="skill_name")
     return {
-        "id": checked_id(invocation.id) if invocation.id is not None else str(uuid.uuid4()),
+        "id": checked_id(invocation.id) if invocation.id is not None else new_id(),
         "skill_name": invocation.skill_name,
         "invoked_at": normalise_time(invocation.invoked_at) if invocation.invoked_at else now,
         "session_id": checked_id(invocation.session_id) if invocation.session_id is not None else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,8 +23,8 @@ from store.signal_records import (
 from store.signal_writes import NewSignals, SignalInsertion
 from store.sqlite.rows import encode, one, record, rows, value
 from store.sqlite.signals import insert_signals
+from store.sqlite.uses import MAX_ID_CHARACTERS, new_id
 
-MAX_ID_CHARACTERS: Final = 200
 MAX_NAME_CHARACTERS: Final = 300
 
 _PROJECT: Final = "SELECT id, name, paths, metadata, created_at, completed_at FROM projects WHERE id = ?"
@@ -92,7 +91,7 @@ class SqliteWorkTransaction:
         return self._held
 
     def add_project(self, project: NewProject) -> tuple[Project, bool]:
-        project_id = _project_id(project.id) if project.id is not None else str(uuid.uuid4())
+        project_id = _project_id(project.id) if project.id is not None else new_id()
         name = _name(project.name, "name")
         row = one(self._connection, _PROJECT, (project_id,))
         if row is not None:
@@ -145,7 +144,7 @@ class SqliteWorkTransaction:
             if kept.content != content:
                 raise _taken("progress update of the idempotency key", key or "", kept)
             return kept, False
-        update_id = str(uuid.uuid4())
+        update_id = new_id()
         self._connection.execute(_ADD_UPDATE, (update_id, update.project_id, user_id, content, key, self._now))
         return find_update(self._connection, update_id), True
 
@@ -156,7 +155,7 @@ class SqliteWorkTransaction:
         if intern_id == mentor_id:
             raise InvalidRecord("a mentorship session takes two people: intern_id is mentor_id", field="mentor_id")
         focus = _text(session.session_focus, "session_focus")
-        session_id = _identifier(session.id, "id") if session.id is not None else str(uuid.uuid4())
+        session_id = _identifier(session.id, "id") if session.id is not None else new_id()
         told = (session_id, intern_id, mentor_id, focus, session.project_id, session.status)
         row = one(self._connection, _MENTORSHIP, (session_id,))
         if row is not None:

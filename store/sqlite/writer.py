@@ -21,6 +21,7 @@ from store.sqlite.connection import RETRY_AFTER_S, translated
 
 T = TypeVar("T")
 Unit = Callable[[apsw.Connection], T]
+_Member = tuple[Unit[Any], Future[Any], float]
 
 MAX_GROUP: Final = 512
 LOCK_DEADLINE_S: Final = 30.0
@@ -62,7 +63,7 @@ class Writer:
         with self._closing:
             if self._closed:
                 raise StoreUnavailable("the store has been closed", cause="closed")
-            self._queue.put((unit, future))
+            self._queue.put((unit, future, time.monotonic()))
         return future
 
     def close(self) -> None:
@@ -78,12 +79,12 @@ class Writer:
         while not stopping:
             group, stopping = self._next_group()
             # A future that cannot start was cancelled by its caller before its turn.
-            live = [(unit, future) for unit, future in group if future.set_running_or_notify_cancel()]
+            live = [member for member in group if member[1].set_running_or_notify_cancel()]
             if live:
                 self._commit_group(live)
         self._connection.close()
 
-    def _next_group(self) -> tuple[list[tuple[Unit[Any], Future[Any]]], bool]:
+    def _next_group(self) -> tuple[list[_Member], bool]:
         item = self._queue.get()
         group = []
         while item is not _STOP:
@@ -96,30 +97,31 @@ class Writer:
                 return group, False
         return group, True
 
-    def _commit_group(self, group: list[tuple[Unit[Any], Future[Any]]]) -> None:
+    def _commit_group(self, group: list[_Member]) -> None:
         try:
-            results = self._run_group(unit for unit, _ in group)
+            results = self._run_group(group)
         except BaseException as error:  # noqa: BLE001  the thread's border: the error goes to whoever waits
             if len(group) == 1 or _would_wait_again(error):
-                for _, future in group:
+                for _, future, _ in group:
                     future.set_exception(error)
                 return
             # The group fell as a whole (a full disk, say); alone, a smaller unit may still fit.
             for member in group:
                 self._commit_group([member])
             return
-        for (_, future), result in zip(group, results, strict=True):
+        for (_, future, _), result in zip(group, results, strict=True):
             if isinstance(result, _Failure):
                 future.set_exception(result.error)
             else:
                 future.set_result(result)
 
-    def _run_group(self, units: Any) -> list[Any]:
+    def _run_group(self, group: list[_Member]) -> list[Any]:
         connection = self._connection
         with translated():
-            self._begin()
+            # Waiting in the queue behind a group that waited for the lock counts too.
+            self._begin(min(queued for _, _, queued in group) + LOCK_DEADLINE_S)
             try:
-                results = [self._run_unit(unit) for unit in units]
+                results = [self._run_unit(unit) for unit, _, _ in group]
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -141,8 +143,7 @@ class Writer:
         connection.execute("RELEASE unit")
         return result
 
-    def _begin(self) -> None:
-        deadline = time.monotonic() + LOCK_DEADLINE_S
+    def _begin(self, deadline: float) -> None:
         while True:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")

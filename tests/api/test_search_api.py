@@ -43,7 +43,7 @@ def test_what_was_served_can_be_read_again(client: Client) -> None:
     assert served["query"] == "slow database queries"
     assert served["session_id"] == "s1"
     assert [r["skill_name"] for r in served["results"]] == [r["skill_name"] for r in answer["results"]]
-    assert served["results"][0]["components"] == answer["results"][0]["components"]
+    assert served["results"][0]["components"].items() >= answer["results"][0]["components"].items()
 
 
 def test_outcomes_decide_between_skills_that_both_fit(client: Client) -> None:

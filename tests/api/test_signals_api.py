@@ -93,7 +93,7 @@ def test_an_update_returns_its_row_and_emits_for_every_declared_skill(bare: Clie
 
 
 @pytest.mark.usefixtures("declared")
-def test_a_retried_update_is_the_same_update(client: Client) -> None:
+def test_a_retried_update_is_the_same_update(bare: Client) -> None:
     first, again = update(bare, "k"), update(bare, "k")
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["id"] == first.json()["id"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from indexer.discovery import Found, find_documents
 from indexer.document import UnparsableDocument, parse_document, read_bytes
-from indexer.pieces import embedded_texts
+from indexer.pieces import embedded_text
 from indexer.run import BATCH, run_index
 from service.answers import SearchRequest
 from service.encoders import Encoders
@@ -49,7 +49,7 @@ def main() -> None:
         encoders = Encoders(arguments.model, folder / "models")
         encoder = encoders.load()
         texts = _texts(root)
-        print(f"{len(texts)} texts of documents under {arguments.folder or 'a made library'}, model {encoder.model_id}")
+        print(f"{len(texts)} documents under {arguments.folder or 'a made library'}, model {encoder.model_id}")
         bare, whole = [], []
         for number in range(arguments.rounds):
             bare.append(seconds_of(lambda: _encode_in_batches(encoder, texts)))
@@ -84,15 +84,15 @@ def _texts(root: Path) -> list[str]:
     for found in find_documents([root]):
         if isinstance(found, Found):
             try:
-                texts += embedded_texts(parse_document(read_bytes(found), found))
+                texts.append(embedded_text(parse_document(read_bytes(found), found)))
             except UnparsableDocument:
                 continue
     return texts
 
 
 def _encode_in_batches(encoder: object, texts: list[str]) -> None:
-    for start in range(0, len(texts), 2 * BATCH):
-        encoder.encode_documents(texts[start : start + 2 * BATCH])  # type: ignore[attr-defined]
+    for start in range(0, len(texts), BATCH):
+        encoder.encode_documents(texts[start : start + BATCH])  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -271,6 +271,36 @@ def test_an_unchanged_document_can_be_recorded_elsewhere(store: Store, generatio
     assert state.embedded
 
 
+def moved(store: Store, skill_id: int, path: str) -> None:
+    store.update_document(skill_id, document_path=path, root="/skills", copies=[], problems=[])
+
+
+def test_two_documents_may_change_places(
+    store: Store, generation: int, document: Make, question: Callable[..., np.ndarray]
+) -> None:
+    one = store.write_document(document("one", document_path="/a", body="stripes"), generation)
+    two = store.write_document(document("two", document_path="/b", body="stripes"), generation)
+    moved(store, one, "/b")
+    moved(store, two, "/a")
+    assert [(state.document_path, state.skill_name) for state in store.documents(generation)] == [
+        ("/a", "two"),
+        ("/b", "one"),
+    ]
+    found = store.candidates("stripes", question([1, 0, 0, 0]), depth=5)
+    assert [(candidate.skill_name, candidate.similarity) for candidate in found] == [("one", 1.0), ("two", 1.0)]
+
+
+def test_a_document_whose_place_another_one_took_is_not_served_until_it_has_one(
+    store: Store, generation: int, document: Make, question: Callable[..., np.ndarray]
+) -> None:
+    one = store.write_document(document("one", document_path="/a", body="stripes"), generation)
+    store.write_document(document("two", document_path="/b", body="stripes"), generation)
+    moved(store, one, "/b")
+    found = store.candidates("stripes", question([1, 0, 0, 0]), depth=5)
+    assert [candidate.skill_name for candidate in found] == ["one"]
+    assert [state.skill_name for state in store.documents()] == ["one"]
+
+
 # --- removing ------------------------------------------------------------------------------------------------
 
 

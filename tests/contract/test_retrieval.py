@@ -226,6 +226,16 @@ def test_a_removed_document_is_no_candidate(library: Store, question: Windows) -
     assert names(library.candidates("stripes", question(EAST), depth=5)) == ["apple", "mango"]
 
 
+def test_removed_documents_take_no_place_within_the_depth(
+    store: Store, generation: int, document: Make, question: Windows
+) -> None:
+    for number in range(5):
+        store.remove_document(store.write_document(document(f"gone {number}", body="same same same"), generation))
+    store.write_document(document("here", vector=NORTHEAST, body="same"), generation)
+    (found,) = store.candidates("same", question(EAST), depth=1)
+    assert (found.skill_name, found.bm25 is not None) == ("here", True)
+
+
 def test_a_changed_document_is_found_by_its_new_text_and_vector_only(
     library: Store, generation: int, document: Make, question: Windows
 ) -> None:

@@ -192,9 +192,14 @@ def test_any_sequence_of_calls_leaves_the_signals_that_the_rules_define(
     @given(st.lists(calls, max_size=25))
     def check(sequence: list[tuple[Any, ...]]) -> None:
         store, rules = new_database()(), Rules()
-        for project in PROJECTS:
-            declared(store, project, [])
-        for call in sequence:
+        # Something to emit for, and somebody to complete it, from the first call on; `q` begins with nothing.
+        begin = [
+            ("declare", "p", ["sql", "negotiation"]),
+            ("declare", "q", []),
+            ("join", "p", "ann"),
+            ("join", "p", "bob"),
+        ]
+        for call in [*begin, *sequence]:
             apply(store, rules, clock, call)
         assert {key_of(signal): (signal.project_id, signal.created_at) for signal in all_signals(store)} == {
             key: (project, format_time(moment)) for key, (project, moment) in rules.signals.items()

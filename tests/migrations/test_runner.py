@@ -201,7 +201,7 @@ def test_verify_finds_no_difference_after_vectors_were_made(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("DROP INDEX idx_skill_invocation_time", "idx_skill_invocation_time.* is missing"),
+        ("DROP INDEX idx_skills_seq", "idx_skills_seq.* is missing"),
         ("CREATE TABLE extra (a)", "extra.* is not part of"),
         ("DROP TRIGGER skill_outcome_no_delete", "skill_outcome_no_delete.* is missing"),
         (

@@ -155,6 +155,29 @@ def test_a_folder_that_holds_no_adapter_is_refused(folder: Path) -> None:
         identify(str(folder), adapter=folder)
 
 
+def test_a_name_with_a_plus_is_a_model_with_an_adapter_that_comes_along(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = tmp_path / "adapters" / "mine"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text("{}")
+    (adapter / "adapter_model.safetensors").write_bytes(b"one")
+    monkeypatch.setattr("embeddings.sources.SHIPPED_ADAPTERS", adapter.parent)
+    assert resolve_source(f"{folder}+mine") == resolve_source(str(folder), adapter=adapter)
+
+
+@pytest.mark.parametrize("name", ["no_such", "../adapters", ""])
+def test_a_plus_before_no_known_adapter_is_refused_with_the_known_ones(folder: Path, name: str) -> None:
+    with pytest.raises(ModelNotFound, match="No adapter named") as caught:
+        resolve_source(f"{folder}+{name}")
+    assert caught.value.name == f"{folder}+{name}"
+
+
+def test_a_folder_with_a_plus_in_its_name_is_a_folder(folder: Path) -> None:
+    renamed = folder.rename(folder.with_name("small+model"))
+    assert resolve_source(str(renamed)).adapter is None
+
+
 def test_the_hashing_encoder_takes_no_adapter(folder: Path) -> None:
     with pytest.raises(EmbeddingError, match="no weights"):
         identify("hashing", adapter=folder)

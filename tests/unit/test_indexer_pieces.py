@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from indexer.discovery import Found
 from indexer.document import SkillDocument, parse_document
 from indexer.markdown import read_lines
-from indexer.pieces import HEAD_CHARS, MAX_PIECES, PIECE_CHARS, Piece, embedded_texts, split
+from indexer.pieces import HEAD_CHARS, MAX_PIECES, PIECE_CHARS, Piece, embedded_text, split
 
 PARAGRAPH = "Fold the corner to the middle and press the edge flat. " * 8
 
@@ -112,19 +112,15 @@ class TestCutting:
         assert [word for piece in pieces for word in piece.text.split()] == body.split()
 
 
-class TestEmbeddedTexts:
-    def test_are_the_summary_and_the_head_of_the_document(self) -> None:
-        assert embedded_texts(document("# Title\n\nText.")) == [
-            "fold crane: Folds a crane.",
-            "fold crane. Folds a crane.\n# Title\n\nText.",
-        ]
+class TestEmbeddedText:
+    def test_is_the_name_the_description_and_the_head_of_the_body(self) -> None:
+        assert embedded_text(document("# Title\n\nText.")) == "fold crane. Folds a crane.\n# Title\n\nText."
 
-    def test_the_head_takes_the_beginning_of_a_long_body(self) -> None:
-        head = embedded_texts(document("x" * 5_000))[1]
-        assert head.count("x") == HEAD_CHARS
+    def test_takes_the_beginning_of_a_long_body(self) -> None:
+        assert embedded_text(document("x" * 5_000)).count("x") == HEAD_CHARS
 
-    def test_are_never_empty(self) -> None:
-        assert embedded_texts(document("", "---", ""))[1]
+    def test_is_never_empty(self) -> None:
+        assert embedded_text(document("", "---", ""))
 
 
 class TestReadLines:

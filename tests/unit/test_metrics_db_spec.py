@@ -384,3 +384,12 @@ def test_times_are_in_utc(tracker: SkillMetricsStore) -> None:
     handle = tracker.track_invocation("lint")
     invoked_at = datetime.fromisoformat(recorded(tracker, handle).invoked_at)
     assert abs((datetime.now(UTC) - invoked_at).total_seconds()) < 60
+
+
+def test_a_block_whose_session_ended_meanwhile_still_raises_its_own_error(tracker: SkillMetricsStore) -> None:
+    with pytest.raises(KeyError), tracker.track_invocation("test-skill", session_id="s"):  # noqa: PT012  two steps
+        tracker.end_session_updates("s")
+        raise KeyError
+    metrics = tracker.get_skill_metrics("test-skill")
+    assert metrics is not None
+    assert (metrics["abandoned_invocations"], metrics["failed_invocations"]) == (1, 0)

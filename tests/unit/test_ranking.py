@@ -9,11 +9,9 @@ from hypothesis.extra.numpy import arrays
 
 from service.ranking.blend import DEFAULT_WEIGHTS, blend
 from service.ranking.fusion import fused_relevance, lexical_weight, z_scores
-from service.ranking.outcomes import prior_rate, speed_gain, success_gain, success_posterior
 from service.ranking.reasons import History, reasons, seconds_in_words
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
-counts = st.integers(0, 100_000).map(float)
 sizes = st.integers(1, 30)
 
 
@@ -37,56 +35,9 @@ def test_no_outcome_lifts_what_does_not_fit_above_what_fits(parts: tuple[np.ndar
     assert np.all(relevance[blended.fits] >= relevance.max() - DEFAULT_WEIGHTS.gate)
 
 
-@given(sizes.flatmap(lambda n: st.tuples(vector(n, finite), vector(n, counts), vector(n, counts))))
-def test_scores_are_finite_for_any_history(parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    relevance, successes, failures = parts
-    gain = success_gain(successes, failures, 0.5)
-    speed = speed_gain(successes + 0.001, failures)
-    assert np.isfinite(blend(relevance, gain, speed).score).all()
-
-
-@given(counts, counts, st.integers(1, 1000), st.floats(0.1, 0.9))
-def test_more_completions_never_lower_a_skill(successes: float, failures: float, more: int, prior: float) -> None:
-    before, after = success_gain(np.array([successes, successes + more]), np.array([failures, failures]), prior)
-    # Without any evidence a skill stands at its prior, from which a completion can only lift it.
-    assert after >= before
-
-
-@given(counts, counts, st.integers(1, 1000), st.floats(0.1, 0.9))
-def test_more_failures_never_raise_a_skill(successes: float, failures: float, more: int, prior: float) -> None:
-    before, after = success_gain(np.array([successes, successes]), np.array([failures, failures + more]), prior)
-    assert after <= before
-
-
-@given(st.integers(0, 10**6), st.integers(0, 10**6))
-def test_one_of_one_never_beats_99_of_100(completed: int, extra: int) -> None:
-    prior = prior_rate(completed, completed + extra)
-    few, many = success_posterior(np.array([1.0, 99.0]), np.array([0.0, 1.0]), prior)
-    assert many > few
-
-
-def test_the_skill_that_works_passes_an_equally_relevant_one_that_fails() -> None:
-    gain = success_gain(np.array([9.0, 26.0]), np.array([19.0, 4.0]), prior_rate(35, 58))
-    assert blend(np.array([3.1, 3.0]), gain, np.zeros(2)).order.tolist() == [1, 0]
-
-
 def test_a_failing_skill_earns_nothing_by_being_fast() -> None:
     blended = blend(np.zeros(2), np.array([-1.0, 0.0]), np.array([2.0, 0.0]))
     assert blended.speed.tolist() == [0.0, 0.0]
-
-
-def test_speed_needs_two_skills_to_compare() -> None:
-    assert speed_gain(np.array([3.0, np.nan]), np.array([9.0, 0.0])).tolist() == [0.0, 0.0]
-
-
-def test_the_faster_of_two_gains_and_the_slower_loses() -> None:
-    fast, slow = speed_gain(np.array([10.0, 1000.0]), np.array([20.0, 20.0]))
-    assert fast > 0 > slow
-
-
-def test_few_durations_count_less_than_many() -> None:
-    thin, thick, _ = speed_gain(np.array([10.0, 10.0, 1000.0]), np.array([1.0, 50.0, 50.0]))
-    assert 0 < thin < thick
 
 
 @given(sizes.flatmap(lambda n: vector(n, st.floats(-1, 1) | st.just(np.nan))))

@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 import pytest
 
+from migrations import MigrationRunner
 from service.projects import complete_project, join_project, record_progress_update
 from service.signals import emit_skill_signals
 from store.errors import InvalidRecord
@@ -211,6 +212,24 @@ def test_a_filtered_chart_is_answered_by_an_index(
     assert f"({column}=?" in plan
 
 
+def test_taking_the_migration_back_leaves_no_skill_that_only_a_project_declared(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    runner = MigrationRunner(path)
+    runner.run_migrations(3)
+    moment = "2026-03-04T12:00:00.000000Z"
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("INSERT INTO skills(skill_name, document_path) VALUES ('declared', NULL), ('written', 'x')")
+        connection.execute("INSERT INTO projects(id, name, created_at) VALUES ('p', 'P', ?)", (moment,))
+        connection.execute("INSERT INTO project_skills VALUES ('p', 1, ?)", (moment,))
+        connection.execute("INSERT INTO project_members VALUES ('p', 'ann', ?)", (moment,))
+        connection.execute(f"INSERT {ROW}", ("ann", "project", "p"))
+    runner.rollback_migration(3)
+    assert runner.verify() is None
+    with closing(apsw.Connection(str(path))) as connection:
+        assert connection.execute("SELECT skill_name FROM skills").fetchall() == [("written",)]
+
+
 def emission(store: Store, **told: Any) -> Any:
     update = store.progress_updates()[0]
     given: dict[str, Any] = {
@@ -282,6 +301,13 @@ def test_signals_of_a_transaction_that_fails_are_not_written(store: Store) -> No
     with pytest.raises(KeyError):
         store.transaction(work)
     assert store.signal_distribution(SignalFilter()).total == before
+
+
+def test_completing_again_emits_for_members_and_skills_that_came_since(store: Store) -> None:
+    for user in ("bob", "cid"):
+        join_project(store, "p", user)
+    again = complete_project(store, "p").signals
+    assert (again.inserted, again.skipped) == (4, 2)
 
 
 def test_the_context_is_kept_and_shown(store: Store) -> None:

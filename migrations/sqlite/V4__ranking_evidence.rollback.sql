@@ -1,0 +1,10 @@
+DROP INDEX idx_search_question;
+DROP TABLE ranking_weights;
+DROP TRIGGER skill_left_under_another_name;
+DROP TRIGGER skill_came_under_another_name;
+DROP INDEX idx_skills_content;
+DROP TABLE skill_rename;
+DROP TABLE ranking_affinity;
+DROP TABLE ranking_evidence;
+DROP TABLE question_cell;
+DROP TABLE ranking_state;

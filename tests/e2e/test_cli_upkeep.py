@@ -1,0 +1,87 @@
+"""Upkeep as its user does it: backup, restore, doctor, and the way from JSON to the database."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def told(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_was_backed_up_can_be_restored_but_not_under_a_running_service(
+    skillrank: Run, serve: Callable[..., Any], library: Path
+) -> None:
+    skillrank("index", library)
+    skillrank("track", "start", "fix-types", "--id", "first")
+    backup = told(skillrank("backup", "--json"))["backup"]
+    running = serve()
+    running.client.post("/api/invocations", json={"skill_name": "fix-types"}).raise_for_status()
+    while_serving = told(skillrank("backup", "--json"))["backup"]
+    refused = skillrank("restore", backup["path"])
+    assert (refused.returncode, "in use" in refused.stderr) == (1, True)
+    running.process.terminate()
+    running.process.wait()
+    restored = told(skillrank("restore", backup["path"], "--json"))
+    assert (backup["total_invocations"], while_serving["total_invocations"]) == (1, 2)
+    assert (restored["total_invocations"], restored["checksum_verified"]) == (1, True)
+    assert told(skillrank("doctor", "--json"))["health"]["total_invocations"] == 1
+
+
+def test_the_doctor_says_with_its_status_whether_all_is_well(skillrank: Run, library: Path) -> None:
+    assert skillrank("doctor").returncode == 1  # nothing is indexed
+    skillrank("index", library)
+    well = skillrank("doctor")
+    assert (well.returncode, "all is well" in well.stdout) == (0, True)
+    (library / "fix-types" / "SKILL.md").unlink()
+    ill = skillrank("doctor")
+    assert (ill.returncode, "1 documents changed or vanished" in ill.stdout) == (1, True)
+
+
+def test_the_doctor_names_the_backup_that_mends_a_damaged_database(skillrank: Run, tmp_path: Path) -> None:
+    skillrank("track", "start", "lint")
+    backup = told(skillrank("backup", "--json"))["backup"]
+    database = tmp_path / "data" / "skillrank.db"
+    database.write_bytes(database.read_bytes()[:40_960] + bytes(100_000))
+    ill = skillrank("doctor")
+    assert (ill.returncode, f"skillrank restore {backup['path']}" in ill.stdout) == (1, True)
+
+
+def test_from_json_to_the_database_and_back(skillrank: Run, tmp_path: Path) -> None:
+    path = tmp_path / "skill_metrics.json"
+    rows = [
+        {
+            "skill_name": f"skill-{n % 5}",
+            "invoked_at": f"2025-01-01T10:{n:02}:00",
+            "completed": True,
+            "duration_seconds": n,
+        }
+        for n in range(60)
+    ]
+    path.write_text(json.dumps({"invocations": [*rows, {"skill_name": "broken"}]}), "utf-8")
+    dry = skillrank("import-json", path, "--dry-run", "--json", "--timezone", "UTC")
+    assert (dry.returncode, json.loads(dry.stdout)["invocations_migrated"]) == (1, 60)
+    shown = skillrank("import-json", path, "--timezone", "UTC")
+    assert "invocations[60]: does not say when the use began" in shown.stdout
+    refused = skillrank("cutover", path, "--timezone", "UTC")
+    assert (refused.returncode, "--accept-losses" in refused.stderr) == (1, True)
+    over = told(skillrank("cutover", path, "--timezone", "UTC", "--accept-losses", "--json"))
+    assert (over["stats"]["duplicates"], over["stats"]["invocations_migrated"]) == (60, 0)
+    assert not path.exists()
+    assert told(skillrank("cutover", "--status", "--json"))["phase"] == "database"
+    skillrank("track", "start", "skill-1", "--id", "since")
+    back = told(skillrank("rollback-cutover", "--json"))
+    assert (back["rows_brought_back"], path.exists()) == (1, True)
+    assert skillrank("metrics", "rebuild", "--verify").returncode == 0
+
+
+def test_an_unknown_time_zone_is_named(skillrank: Run, tmp_path: Path) -> None:
+    done = skillrank("import-json", tmp_path / "none.json", "--timezone", "Mars/Olympus")
+    assert (done.returncode, "Mars/Olympus" in done.stderr) == (2, True)
