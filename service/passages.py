@@ -27,12 +27,16 @@ class SoughtWords:
         self._first: dict[str, str] = {}
         for word in words:
             self._first.setdefault(word.lower()[:_STEM_CHARACTERS], word)
-        stems = "|".join(re.escape(stem) for stem in list(self._first)[:_MAX_STEMS])
-        self._pattern = re.compile(rf"\b(?:{stems})", re.IGNORECASE) if stems else None
+        # A short word hides inside longer ones, so it must stand at a word's beginning; a whole stem hardly ever does.
+        self._sought = [
+            (stem, re.compile(rf"\b{re.escape(stem)}") if len(stem) < _STEM_CHARACTERS else None)
+            for stem in list(self._first)[:_MAX_STEMS]
+        ]
 
     def stems_in(self, text: str) -> set[str]:
         """Return the beginnings that words of `text` have."""
-        return {found.lower() for found in self._pattern.findall(text)} if self._pattern else set()
+        lowered = text.lower()
+        return {stem for stem, start in self._sought if stem in lowered and (start is None or start.search(lowered))}
 
     def words_in(self, text: str) -> list[str]:
         """Return the question's words that `text` holds, in the question's order, each once."""
@@ -40,9 +44,10 @@ class SoughtWords:
         return [word for stem, word in self._first.items() if stem in held]
 
     def first_in(self, text: str) -> int:
-        """Return where the first of them begins in `text`, 0 when there is none."""
-        found = self._pattern.search(text) if self._pattern else None
-        return found.start() if found else 0
+        """Return where the first of them stands in `text`, 0 when there is none."""
+        lowered = text.lower()
+        places = [lowered.find(stem) for stem in self.stems_in(text)]
+        return min(places, default=0)
 
 
 def best_passage(sought: SoughtWords, chunks: Sequence[Chunk]) -> Chunk | None:
