@@ -115,7 +115,8 @@ def _write_export(model: TransformerEncoder, folder: Path) -> None:
         question_prompt=model.question_prompt,
         document_prompt=model.document_prompt,
         versions={name: version(name) for name in _LIBRARIES},
-        digests=digest_files(folder),
+        # Weights beyond protobuf's two gigabytes lie in files of their own.
+        digests=digest_files(folder, sorted(path.name for path in folder.iterdir())),
     )
     write_manifest(folder, manifest)
     cosine = _lowest_cosine(model, OnnxEncoder(folder))

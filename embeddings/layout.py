@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -60,10 +61,10 @@ def export_folder(model_id: str, cache_dir: Path) -> Path:
     return cache_dir / re.sub(r"[^\w.@+-]+", "--", model_id, flags=re.ASCII)
 
 
-def digest_files(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the graph and of the tokenizer, by file name."""
+def digest_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of files of a folder, by file name."""
     digests = {}
-    for name in (GRAPH_FILE, TOKENIZER_FILE):
+    for name in names:
         with (folder / name).open("rb") as file:
             digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests
@@ -79,7 +80,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         manifest = msgspec.json.decode((folder / MANIFEST_FILE).read_bytes(), type=Manifest)
-        digests = digest_files(folder)
+        digests = digest_files(folder, manifest.digests)
     except FileNotFoundError as error:
         raise InvalidExport(f"{folder} is no export: {Path(error.filename).name} is missing.", folder=folder) from error
     except (OSError, msgspec.DecodeError) as error:

@@ -145,10 +145,9 @@ def _export_in_child(source: ModelSource, cache_dir: Path) -> None:
         raise ExportFailed(f"No process could be started for the export: {error}", model_id=source.model_id) from error
     if done.returncode != 0:
         last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise ExportFailed(
-            last_line or f"The export of {source.model_id} ended with code {done.returncode}.",
-            model_id=source.model_id,
-        )
+        # Code 1 comes with the reason; any other is a crash or a kill, of which the last line knows nothing.
+        reason = last_line if done.returncode == 1 else f"The export of {source.model_id} ended with {done.returncode}."
+        raise ExportFailed(reason, model_id=source.model_id)
 
 
 def _hashing(adapter: Path | None) -> HashingEncoder:

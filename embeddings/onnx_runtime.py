@@ -101,7 +101,7 @@ class OnnxEncoder:
             rows = vectors[start : start + _TEXTS_PER_ROUND]
             tokens = self._tokenize([prompt + text for text in cleaned[start : start + _TEXTS_PER_ROUND]])
             # Closed even when on_progress raises: the batches that wait are then dropped.
-            with __import__("contextlib").nullcontext(self._run(tokens, rows)) as batches:
+            with closing(self._run(tokens, rows)) as batches:
                 for batch in batches:
                     if on_progress is not None:
                         on_progress(len(batch))
@@ -143,7 +143,11 @@ def _count_cores() -> int:
 
 
 def _plan_batches(lengths: Sequence[int], *, threads: int) -> list[_Batch]:
-    """Group row numbers into batches of like length, so that little is spent on padding; longest first."""
+    """Group row numbers into batches of like length, so that little is spent on padding; longest first.
+
+    No batch, padding included, holds more tokens than ``_TOKENS_PER_BATCH`` or one thread's share of all, except that
+    every batch holds at least one row.
+    """
     order = np.argsort(lengths, kind="stable")[::-1]
     budget = min(_TOKENS_PER_BATCH, -(-sum(lengths) // threads))
     starts: list[int] = []
@@ -151,6 +155,6 @@ def _plan_batches(lengths: Sequence[int], *, threads: int) -> list[_Batch]:
     for position, row in enumerate(order):
         if fitting == 0:
             starts.append(position)
-            fitting = max(1, budget // lengths[row])
+            fitting = max(1, budget // max(1, lengths[row]))
         fitting -= 1
     return [order[start:stop] for start, stop in pairwise([*starts, len(order)])]

@@ -14,8 +14,8 @@ class Encoder(Protocol):
 
     Documents and questions land in one space: the dot product of two rows is their cosine similarity. The same
     text gives the same vector (to float rounding) whatever it is encoded together with. Any ``str`` is accepted:
-    empty ones, control characters, lone surrogates (read as U+FFFD) and huge ones, of which only the beginning
-    counts (``max_tokens``).
+    blank ones (all of them read as the same text), control characters, lone surrogates (read as U+FFFD) and huge
+    ones, of which only the beginning counts (``max_tokens``).
     """
 
     @property

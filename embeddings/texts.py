@@ -11,6 +11,9 @@ from typing import Final
 # the most, 4,649: 18 a token.
 CHARACTERS_PER_TOKEN: Final = 32
 
+# Some tokenizers make no token of a blank text, and the mean of no tokens has no direction.
+_INSTEAD_OF_BLANK: Final = "?"
+
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -27,7 +30,7 @@ def clean_texts(texts: Sequence[str], *, max_tokens: int) -> list[str]:
     -------
     list of str
         As many, in order; each at most ``CHARACTERS_PER_TOKEN * max_tokens`` characters, lone surrogates read as
-        U+FFFD and surrogate pairs as the character they stand for.
+        U+FFFD, surrogate pairs as the character they stand for, and blank texts as a question mark.
 
     Raises
     ------
@@ -37,10 +40,12 @@ def clean_texts(texts: Sequence[str], *, max_tokens: int) -> list[str]:
     if isinstance(texts, str):
         raise TypeError("texts must be a sequence of strings, not one string")
     limit = CHARACTERS_PER_TOKEN * max_tokens
-    return [_without_surrogates(text[:limit]) for text in texts]
+    return [_clean(text[:limit]) for text in texts]
 
 
-def _without_surrogates(text: str) -> str:
+def _clean(text: str) -> str:
+    if not text or text.isspace():
+        return _INSTEAD_OF_BLANK
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

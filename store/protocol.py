@@ -330,7 +330,7 @@ class LearntEvidence(Protocol):
         """Return the weights adopted last, None while those of the release rank."""
 
     def adopt_weights(self, version: str, weights: dict[str, Any], report: dict[str, Any]) -> None:
-        """Rank with these weights from now on. Raises `Conflict` when the version was used before."""
+        """Rank with these weights from now on; those of an earlier version may come back."""
 
 
 class Operations(Protocol):

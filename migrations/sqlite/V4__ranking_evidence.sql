@@ -87,7 +87,7 @@ BEGIN UPDATE ranking_state SET epoch = epoch + 1; END;
 -- The weights that rank, newest last; they change only through `skillrank tune`, which leaves its report.
 CREATE TABLE ranking_weights (
     id INTEGER PRIMARY KEY,
-    version TEXT NOT NULL UNIQUE,
+    version TEXT NOT NULL,
     weights TEXT NOT NULL CHECK (json_type(weights) = 'object'),
     report TEXT NOT NULL CHECK (json_type(report) = 'object'),
     adopted_at TEXT NOT NULL CHECK (length(adopted_at) = 27)

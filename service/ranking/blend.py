@@ -58,7 +58,7 @@ DEFAULT_WEIGHTS: Final = Weights(
     gate=2.0,
     # Chosen in the simulator (tests/benchmarks/outcomes.py): a belief that is sure enough outweighs any difference in
     # relevance among what fits.
-    success=2.0,
+    success=2.5,
     success_bound=4.0,
     speed=0.25,
     speed_bound=0.3,

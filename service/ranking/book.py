@@ -17,7 +17,7 @@ from service.ranking.cells import alikeness
 from service.ranking.decay import decay_weight
 from service.ranking.evidence import ANY_VERSION, NO_CELL, REPORTER_SLOTS, EvidenceRows, Stat
 from service.ranking.prior import Prior, Scatter, fit_prior
-from service.ranking.reporters import concave, counted, trust
+from service.ranking.reporters import concave, counted, counted_squares, trust
 from service.ranking.speed import Durations
 from service.ranking.success import Record
 
@@ -26,6 +26,9 @@ EARLIER_VERSIONS: Final = 0.5
 # A duration at another question says less of this one than a success does.
 OTHER_DURATIONS: Final = 0.2
 _FIRST_ROWS: Final = 256
+# What is fitted to thousands of rows hardly moves with a few of them, and fitting takes milliseconds.
+_ROWS_PER_FIT: Final = 500
+_OUTCOMES: Final = (Stat.SUCCESS, Stat.FAILURE)
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -81,6 +84,7 @@ class EvidenceBook:
         self._per_cell: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._within: NDArray[np.float64] = np.zeros((_FIRST_ROWS, 6))
         self._fitted: _Fitted | None = None
+        self._changes = 0
 
     @property
     def rows(self) -> int:
@@ -121,17 +125,20 @@ class EvidenceBook:
         skill = self._skill_place(skill_name)
         if self._categories[skill] != category:
             self._categories[skill] = category
-            self._fitted = None
+            self._changes += 1
         if self._current[skill] != version:
             self._current[skill] = version
             self._totals[skill] = 0.0
             for row in self._rows_of_skill[skill]:
                 _, of_version, _, slot = self._keys[row]
                 self._totals[skill, self._age(skill, int(of_version)), slot] += self._sums[row]
-            self._fitted = None
+            self._changes += 1
 
     def prior(self, day: float) -> Prior:
-        """Return what to expect of any skill, fitted to everything recorded, as of a day; kept until that changes."""
+        """Return what to expect of any skill, fitted to everything recorded, as of a day.
+
+        Fitted anew each day, and when one row in `_ROWS_PER_FIT` has changed.
+        """
         return self._fit(day).prior
 
     def look(self, skill_names: Sequence[str], question: NDArray[np.float32] | None, day: float) -> Found:
@@ -219,7 +226,7 @@ class EvidenceBook:
         self._totals[skill, self._age(skill, version), slot] += change
         if cell != NO_CELL:
             self._change_scatter(skill, cell, change)
-        self._fitted = None
+        self._changes += 1
 
     def _change_scatter(self, skill: int, cell: int, change: NDArray[np.float64]) -> None:
         """Keep what `_pooled_scatter` needs of a skill: Σs, Σn, Σw² and, over its cells, Σs²/n, Σn² and ΣΣw²/n."""
@@ -232,33 +239,41 @@ class EvidenceBook:
                 self._within[skill] += sign * np.array([s, n, w2, s * s / n, n * n, w2 / n])
 
     def _fit(self, day: float) -> _Fitted:
-        """Fit the prior and the reporters' trust once a day and whenever something is added.
+        """Fit the prior and the reporters' trust to everything, once a day and whenever enough has changed.
 
         The first prior takes everybody at their word, so that trust can be judged; the second is the one that holds.
         """
         today = float(np.floor(day))
-        if self._fitted is None or self._fitted.day != today:
-            skills = len(self._skills)
+        enough = 1 + len(self._row_of) // _ROWS_PER_FIT
+        if self._fitted is None or self._fitted.day != today or self._changes >= enough:
             now = 1.0 / float(decay_weight(today, half_life_days=self._half_life_days))
-            held = self._totals[:skills, :, :, : Stat.FAILURE + 1] * now
-            whole = held[:, 0] + EARLIER_VERSIONS * held[:, 1]
-            within = self._pooled_scatter(skills, now)
-            first = self._fit_prior(whole, within)
-            trusted = trust(whole[..., Stat.SUCCESS], whole[..., Stat.FAILURE], first)
-            self._fitted = _Fitted(today, self._fit_prior(whole * trusted[:, None], within), trusted)
+            held = self._totals[: len(self._skills)]
+            s, f = (now * (held[:, 0, :, at] + EARLIER_VERSIONS * held[:, 1, :, at]) for at in _OUTCOMES)
+            squares = now**2 * (held[:, 0, :, Stat.SQUARED] + EARLIER_VERSIONS**2 * held[:, 1, :, Stat.SQUARED])
+            within = self._pooled_scatter(now)
+            trusted = trust(s, f, self._fit_prior(s, f, squares, within))
+            self._fitted = _Fitted(
+                today, self._fit_prior(s * trusted, f * trusted, squares * trusted**2, within), trusted
+            )
+            self._changes = 0
         return self._fitted
 
-    def _fit_prior(self, whole: NDArray[np.float64], within: Scatter) -> Prior:
-        successes, failures = counted(whole[..., Stat.SUCCESS], whole[..., Stat.FAILURE])
-        return fit_prior(successes, successes + failures, self._categories, within)
+    def _fit_prior(
+        self,
+        successes: NDArray[np.float64],
+        failures: NDArray[np.float64],
+        squares: NDArray[np.float64],
+        within: Scatter,
+    ) -> Prior:
+        well, badly = counted(successes, failures)
+        return fit_prior(well, well + badly, self._categories, within, counted_squares(successes + failures, squares))
 
-    def _pooled_scatter(self, skills: int, now: float) -> Scatter:
+    def _pooled_scatter(self, now: float) -> Scatter:
         """Return how widely the cells of one skill scatter around it, pooled over skills.
 
         As `prior.scatter`, with unequal weights: a group's rate varies by Σw² / (Σw)² of one use.
         """
-        used = self._within[:skills, 1] > 0
-        s, n, w2, s2, n2, of_cells = self._within[:skills][used].T
+        s, n, w2, s2, n2, of_cells = self._within[self._within[:, 1] > 0].T
         rate = np.clip(s / n, 0.0, 1.0)
         variance = np.maximum(rate * (1.0 - rate), 0.01)
         freedom = of_cells - w2 / n

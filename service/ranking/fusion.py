@@ -60,4 +60,4 @@ def lexical_weight(distinct_terms: int) -> float:
     Few words often miss the document's own vocabulary; a long task description nearly always has it, and its one
     vector says less. The weight rises smoothly between the two.
     """
-    return float(np.interp(np.log(max(distinct_terms, 1)), np.log([25, 100]), [0.5, 1.0]))
+    return float(np.interp(np.log(max(distinct_terms, 1)), np.log([25, 100]), [0.5, 0.8]))

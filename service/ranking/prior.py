@@ -80,29 +80,39 @@ class Prior:
 NO_HISTORY: Final = Prior(_MEAN_FROM[0], {}, USUAL_USES, USUAL_USES)
 
 
-def scatter(successes: NDArray[np.float64], trials: NDArray[np.float64]) -> Scatter:
+def scatter(
+    successes: NDArray[np.float64], trials: NDArray[np.float64], squares: NDArray[np.float64] | None = None
+) -> Scatter:
     """Return how widely the groups of one parent scatter around its rate.
 
     Parameters
     ----------
     successes, trials : float64 (groups,)
         Weighted counts; groups without trials are left out.
+    squares : float64 (groups,), optional
+        The sum of the squared weights of each group's trials; all weights are 1 without.
     """
     known = trials > 0
+    squares = trials[known] if squares is None else squares[known]
     successes, trials = successes[known], trials[known]
     total = float(trials.sum())
     if len(trials) < 2:  # noqa: PLR2004  one group does not differ from itself
         return Scatter(0.0, 0.0)
     rate = float(successes.sum()) / total
     variance = max(rate * (1.0 - rate), 0.01)
-    freedom = len(trials) - 1
+    # A rate of trials of weights w varies by Σw² / (Σw)² of a single trial.
+    freedom = float((squares / trials).sum()) - float(squares.sum()) / total
     deviations = float((trials * (successes / trials - rate) ** 2).sum()) / variance
     information = total - float((trials**2).sum()) / total - freedom
     return Scatter(deviations - freedom, information) if information > 0 else Scatter(0.0, 0.0)
 
 
 def fit_prior(
-    successes: NDArray[np.float64], trials: NDArray[np.float64], categories: list[str | None], within: Scatter
+    successes: NDArray[np.float64],
+    trials: NDArray[np.float64],
+    categories: list[str | None],
+    within: Scatter,
+    squares: NDArray[np.float64] | None = None,
 ) -> Prior:
     """Fit the prior to the records of all skills.
 
@@ -113,13 +123,15 @@ def fit_prior(
     categories : list of str or None, one for each skill
     within : Scatter
         Of each skill's questions around the skill, pooled.
+    squares : float64 (skills,), optional
+        As for `scatter`.
 
     Returns
     -------
     Prior
         `NO_HISTORY`'s values where the data says nothing.
     """
-    strength = scatter(successes, trials).strength
+    strength = scatter(successes, trials, squares).strength
     rates = np.divide(successes, trials, out=np.zeros_like(successes), where=trials > 0)
     # A skill used a thousand times is one skill: it says no more of others than one used often enough.
     say = trials * strength / (trials + strength)

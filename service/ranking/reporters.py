@@ -1,9 +1,9 @@
 """How much one reporter's word counts.
 
-Two things are held against a reporter, whose many reports are not as many independent observations: their number,
-which counts ever less (`concave`), and disagreement with everybody else beyond what chance and the variety of
-questions explain (`trust`). Somebody who uses skills a lot and sees what others see keeps full weight; somebody who
-praises what fails for all others does not.
+Many reports of one person are not as many independent observations. So their number on one matter counts ever less
+(`concave`); so does reporting far more than is usual (`moderation`); and disagreement with everybody else beyond what
+chance and the variety of questions explain is held against all that a reporter says (`agreement`). A lone user is
+nobody's outlier and keeps full weight.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from service.ranking.prior import Prior
 
 # Squared standardised differences average 1 when a reporter is like the others; this much is let pass.
 TOLERATED: Final = 1.5
+# So many times the usual number of reports are still taken in full.
+USUAL_TIMES: Final = 2.0
+_MODERATION: Final = 0.75
 _FIRST_SKILLS: Final = 4.0
 
 
 def concave(uses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how many independent uses so many of one reporter are worth: 2(√(1+n) − 1), rising ever more slowly."""
-    return 2.0 * (np.sqrt(1.0 + uses) - 1.0)
+    return np.asarray(2.0 * (np.sqrt(1.0 + uses) - 1.0))
 
 
 def counted(
@@ -44,7 +47,38 @@ def counted(
     return (successes * worth).sum(axis=1), (failures * worth).sum(axis=1)
 
 
+def counted_squares(uses: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of squared weights of what `counted` returns, (n, slots) to (n,), from that of the uses."""
+    return np.asarray((squares * _worth(uses) ** 2).sum(axis=1))
+
+
 def trust(successes: NDArray[np.float64], failures: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
+    """Return what each reporter's reports count for, float64 (slots,) in (0, 1]: `moderation` times `agreement`.
+
+    Parameters
+    ----------
+    successes, failures : float64 (skills, slots)
+        Weighted counts, 0 or more.
+    prior : Prior
+    """
+    return moderation(successes + failures) * agreement(successes, failures, prior)
+
+
+def moderation(uses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a reporter's reports count for by their number alone, from uses (skills, slots), in (0, 1].
+
+    Beyond `USUAL_TIMES` the median of all who report, each counts less, though somebody busy still counts for more
+    than others do: the sum grows by the fourth root.
+    """
+    totals = uses.sum(axis=0)
+    reporting = totals > 0
+    if not reporting.any():
+        return np.ones(len(totals))
+    usual = USUAL_TIMES * float(np.median(totals[reporting]))
+    return np.where(reporting, np.minimum(usual / np.where(reporting, totals, 1.0), 1.0) ** _MODERATION, 1.0)
+
+
+def agreement(successes: NDArray[np.float64], failures: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
     """Return what each reporter's reports count for, from how they agree with the others' on the same skills.
 
     Parameters

@@ -56,6 +56,26 @@ def test_outcomes_decide_between_skills_that_both_fit(client: Client) -> None:
     assert "completed 15 of 15 uses" in after[0]["reasons"]
 
 
+def test_what_works_at_one_question_is_learnt_for_questions_like_it_and_said(client: Client) -> None:
+    question = "make slow SQL database queries fast"
+    before = [r["skill_name"] for r in ask(client, question)["results"][:2]]
+    for n in range(12):
+        search_id = ask(client, question, user_id=f"user {n}")["search_id"]
+        for skill, outcome in ((before[0], "failed"), (before[1], "completed")):
+            body = {"skill_name": skill, "search_id": search_id, "user_id": f"user {n}"}
+            started = client.post("/api/invocations", json=body).json()["id"]
+            client.post(f"/api/invocations/{started}/complete", json={"outcome": outcome, "duration_seconds": 30})
+    first, second = ask(client, question)["results"][:2]
+    assert [first["skill_name"], second["skill_name"]] == before[::-1]
+    evidence = first["evidence"]
+    assert evidence["believed_low"] < evidence["believed_success"] < evidence["believed_high"]
+    assert evidence["believed_success"] > 0.7 > second["evidence"]["believed_success"]
+    assert evidence["uses_at_questions_like_this"] > 5
+    assert any(reason.startswith("at questions like this it likely works") for reason in first["reasons"])
+    parts = ("log_relevance", "success", "speed", "choice", "co_use", "phase", "scope")
+    assert first["score"] == pytest.approx(sum(first["components"][part] for part in parts))
+
+
 def test_no_record_of_success_lifts_what_does_not_fit(client: Client) -> None:
     use(client, "plan-dinners", "completed", 200)
     assert ask(client, "slow SQL database queries")["results"][0]["skill_name"] != "plan-dinners"

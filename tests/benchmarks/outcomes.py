@@ -44,8 +44,12 @@ CHECKPOINTS: Final = (0, 10, 25, 50, 100, 200, 300, 500)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One world's rules. `wrong` is the share of reports that are flipped, `gamer` whether one user sends as many
-    reports as everybody else together, praising the popular and bad skill and blaming the best one."""
+    """One world's rules.
+
+    `wrong` is the share of reports that are flipped; `gamer` whether one user sends as many reports as everybody else
+    together, praising the popular and bad skill and blaming the best one. Where relevance is `telling`, what works
+    better also looks more relevant, and the popular and bad skill does not, so there is more to lose than to win.
+    """
 
     name: str
     kinds: int = 6
@@ -57,9 +61,17 @@ class Scenario:
     broken_kinds: int = 2
     arrivals: int = 2
     paraphrase: float = 0.7
+    telling: bool = False
 
 
-SCENARIOS: Final = (Scenario("honest"), Scenario("30% wrong", wrong=0.3), Scenario("one user, half", gamer=True))
+SCENARIOS: Final = (
+    Scenario("honest"),
+    Scenario("30% wrong", wrong=0.3),
+    Scenario("one user, half", gamer=True),
+    Scenario("telling relevance", telling=True),
+    Scenario("telling relevance, 30% wrong", telling=True, wrong=0.3),
+    Scenario("telling relevance, one user, half", telling=True, gamer=True),
+)
 
 
 @dataclass(slots=True)
@@ -105,12 +117,12 @@ def make_world(scenario: Scenario, seed: int) -> World:
     general = random.normal(size=kinds * members)
     quality = np.sqrt(0.5) * general[own] + np.sqrt(0.5) * random.normal(size=(kinds, members))
     relevance = -np.abs(random.normal(0.0, 0.7, (kinds, members)))
-    relevance = np.clip(relevance + 0.15 * quality, -1.6, 0.3)
+    relevance = np.clip(relevance + (0.6 if scenario.telling else 0.15) * quality, -1.6, 0.3)
     success = np.clip(1.0 / (1.0 + np.exp(-(0.4 + 1.1 * quality))), 0.1, 0.95)
     appeal = np.clip(random.normal(0.5, 0.12, (kinds, members)), 0.2, 0.8)
     popular = random.integers(0, FITTING - 1, kinds)
     at = np.arange(kinds)
-    relevance[at, popular], success[at, popular], appeal[at, popular] = 0.3, 0.25, 0.9
+    relevance[at, popular], success[at, popular], appeal[at, popular] = -0.9 if scenario.telling else 0.3, 0.25, 0.9
     relevance[:, FITTING:] = random.uniform(-6.0, -3.2, (kinds, OTHERS))
     success[:, FITTING:], appeal[:, FITTING:] = 0.03, 0.1
     arrives = np.zeros((kinds, members))

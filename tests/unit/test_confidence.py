@@ -14,7 +14,7 @@ def nearest(similarity: float | None) -> list[Candidate]:
     return [Candidate(skill_id=1, skill_name="x", category=None, similarity=similarity, bm25=1.0)]
 
 
-@pytest.mark.parametrize(("similarity", "said"), [(0.8, "high"), (0.62, "medium"), (0.58, "low"), (0.3, "none")])
+@pytest.mark.parametrize(("similarity", "said"), [(0.8, "high"), (0.41, "medium"), (0.38, "low"), (0.3, "none")])
 def test_the_nearer_the_nearest_skill_the_surer_the_answer(similarity: float, said: str) -> None:
     assert judge_confidence(nearest(similarity), SKILLS_MODEL) == said
 

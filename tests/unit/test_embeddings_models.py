@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -53,6 +54,8 @@ TEXTS = (
     "修复类型错误并运行测试",
     "Naïve café 🚀",
 )
+# Those that sentence-transformers alone reads as they are.
+WRITTEN = tuple(text for text in TEXTS if text)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -285,8 +288,9 @@ def test_an_encoding_that_is_ended_leaves_no_thread_at_work(default_encoder: Loa
         raise KeyboardInterrupt
 
     # The traceback that is held here holds the encoding's frames too.
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         default_encoder.encoder.encode_documents(TEXTS * 60, on_progress=stop)
+    assert caught.tb is not None
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("embeddings")]
 
 
@@ -320,6 +324,20 @@ def test_an_export_pools_as_the_model_does(
     assert cosines(given, TransformerEncoder(source, device="cpu").encode_documents(TEXTS)).min() >= LOWEST_COSINE
 
 
+def test_a_blank_text_has_a_vector_where_the_tokenizer_makes_no_token_of_it(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "bare")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"tokenizer_class": "TokenizersBackend"}))
+    source = resolve_source(str(folder))
+    model = TransformerEncoder(source, device="cpu")
+    assert model._model.tokenizer("")["input_ids"] == []
+    export = OnnxEncoder(export_model(source, tmp_path / "cache"))
+    for encoder in (model, export):
+        assert_unit_rows(encoder.encode_documents(["", " \n", "fix types"]), 3, WIDTH)
+
+
 def test_a_model_stored_in_half_precision_is_exported_in_full(tmp_path: Path) -> None:
     source = resolve_source(str(save_model(tmp_path / "half", precision=torch.bfloat16)))
     assert_unit_rows(OnnxEncoder(export_model(source, tmp_path / "cache")).encode_documents(TEXTS), len(TEXTS), WIDTH)
@@ -330,8 +348,11 @@ def test_an_export_puts_the_models_prompts_before_the_texts(tmp_path: Path, name
     folder = save_model(tmp_path / "prompted", prompts={"query": "question: ", name: "text: "})
     export = OnnxEncoder(export_model(resolve_source(str(folder)), tmp_path / "cache"))
     plain = SentenceTransformer(str(folder), device="cpu")
-    for given, prompt in ((export.encode_questions(TEXTS), "question: "), (export.encode_documents(TEXTS), "text: ")):
-        expected = plain.encode([prompt + text for text in TEXTS], prompt="", normalize_embeddings=True)
+    for given, prompt in (
+        (export.encode_questions(WRITTEN), "question: "),
+        (export.encode_documents(WRITTEN), "text: "),
+    ):
+        expected = plain.encode([prompt + text for text in WRITTEN], prompt="", normalize_embeddings=True)
         assert cosines(given, expected).min() >= LOWEST_COSINE
 
 
@@ -509,9 +530,9 @@ def test_an_adapter_is_merged_into_the_model(small: ModelSource, adapter: Path) 
     adapted = TransformerEncoder(resolve_source(str(small.folder), adapter=adapter), device="cpu")
     unmerged = SentenceTransformer(str(small.folder), device="cpu")
     unmerged[0].model = PeftModel.from_pretrained(unmerged[0].model, adapter)
-    given = adapted.encode_documents(TEXTS)
-    assert cosines(given, unmerged.encode(list(TEXTS), normalize_embeddings=True)).min() > 0.99999
-    assert cosines(given, TransformerEncoder(small, device="cpu").encode_documents(TEXTS)).max() < 0.999
+    given = adapted.encode_documents(WRITTEN)
+    assert cosines(given, unmerged.encode(list(WRITTEN), normalize_embeddings=True)).min() > 0.99999
+    assert cosines(given, TransformerEncoder(small, device="cpu").encode_documents(WRITTEN)).max() < 0.999
 
 
 def test_an_adapted_model_is_exported_beside_the_plain_one(
