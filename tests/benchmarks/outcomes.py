@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -60,7 +61,7 @@ class Scenario:
     gamer: bool = False
     broken_kinds: int = 2
     arrivals: int = 2
-    paraphrase: float = 0.7
+    paraphrase: float = 0.5
     telling: bool = False
 
 
@@ -226,7 +227,11 @@ class ByLinearBlend(ByRate):
 
 
 class ByOutcomes:
-    """Ours: the library that the service ranks with, fed the same way."""
+    """Ours: the library that the service ranks with, fed the same way.
+
+    Switches take parts away: `overall_only` (what a question is like), `no_versions`, `no_decay`, and
+    `everybody_alone` (who reports).
+    """
 
     def __init__(
         self, seed: int, weights: Weights = DEFAULT_WEIGHTS, exploration: Exploration = NO_EXPLORATION, **switches: bool
@@ -237,6 +242,7 @@ class ByOutcomes:
         self.switches = switches
         self.random = np.random.default_rng([seed, 13])
         self.judgements: list[Judgement | None] = []
+        self.numbers = count()
 
     def order(self, asked: Asked) -> Places:
         orders = np.argsort(-asked.relevance, axis=1, kind="stable")
@@ -270,9 +276,7 @@ class ByOutcomes:
             skill_name=str(report.skill),
             version=ANY_VERSION if self.switches.get("no_versions") else report.version,
             cell=NO_CELL if self.switches.get("overall_only") else cell,
-            reporter=str(len(self.judgements) and hash(report.vector.tobytes()))
-            if self.switches.get("no_cap")
-            else report.user,
+            reporter=f"report {next(self.numbers)}" if self.switches.get("everybody_alone") else report.user,
             outcome=report.outcome,
             seconds=report.seconds,
             day=FIRST_DAY if self.switches.get("no_decay") else report.day,
@@ -296,7 +300,7 @@ class Oracle:
 
 
 PolicyMaker = Callable[[World, int], Policy]
-EXPLORING: Final = Exploration(share=0.15, relevance_loss=1.7)
+EXPLORING: Final = Exploration(share=0.1)
 POLICIES: Final[dict[str, PolicyMaker]] = {
     "relevance": lambda _world, _seed: ByRelevance(),
     "completion rate": lambda world, _seed: ByRate(world.members.max() + 1),
@@ -311,12 +315,14 @@ POLICIES: Final[dict[str, PolicyMaker]] = {
 class Course:
     """What happened under one policy; arrays are float64 (rounds,), one round being one question of each kind.
 
-    `top` is the true success rate of the first answer, `regret` how far it is below the best one's; `found` is after
-    how many outcomes of its kind each new skill first stood among the first two, NaN for never.
+    `top` is the true success rate of the first answer, `regret` how far it is below the best one's, `log_seconds` its
+    true typical duration; `found` is after how many outcomes of its kind each new skill first stood among the first
+    two, NaN for never. `beliefs` are (low, mean, high, truth) of first answers.
     """
 
     top: Floats
     regret: Floats
+    log_seconds: Floats
     found: Floats
     beliefs: Floats = field(default_factory=lambda: np.empty((0, 4)))
 
@@ -328,7 +334,7 @@ def live(scenario: Scenario, make: PolicyMaker, seed: int, *, keep_beliefs: bool
     kinds, members = world.members.shape
     random = world.random
     at = np.arange(kinds)
-    top, best = np.zeros(scenario.per_kind), np.zeros(scenario.per_kind)
+    top, best, log_seconds = np.zeros((3, scenario.per_kind))
     late = np.argwhere(world.arrives > 0)
     found = np.full(len(late), np.nan)
     beliefs = []
@@ -348,6 +354,7 @@ def live(scenario: Scenario, make: PolicyMaker, seed: int, *, keep_beliefs: bool
             policy.progress = progress
         order = policy.order(asked)
         top[turn] = true[at, order[:, 0]].mean()
+        log_seconds[turn] = np.log(world.seconds[at, order[:, 0]]).mean()
         best[turn] = np.where(there, true, 0.0).max(axis=1).mean()
         for place, (kind, member) in enumerate(late):
             if there[kind, member] and np.isnan(found[place]) and member in order[kind, :2]:
@@ -378,7 +385,7 @@ def live(scenario: Scenario, make: PolicyMaker, seed: int, *, keep_beliefs: bool
         if scenario.gamer:
             reports += [_gamed(report, world, turn, true) for report in reports]
         policy.learn(reports)
-    return Course(top, best - top, found, np.array(beliefs).reshape(-1, 4))
+    return Course(top, best - top, log_seconds, found, np.array(beliefs).reshape(-1, 4))
 
 
 def _choose(appeal: Floats, dice: Floats) -> int:

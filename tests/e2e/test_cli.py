@@ -71,3 +71,12 @@ def test_doctor_is_content_with_a_healthy_store_only(skillrank: Command, library
     assert skillrank("doctor").returncode == 1
     skillrank("index", library)
     assert skillrank("doctor").returncode == 0
+
+
+def test_tuning_without_a_record_is_refused_and_changes_nothing(skillrank: Command, library: Path) -> None:
+    skillrank("index", library)
+    run = skillrank("tune")
+    assert run.returncode == 1
+    assert "refused: 0 recorded choices to judge by" in run.stdout
+    dry = skillrank("tune", "--dry-run", "--json")
+    assert (dry.returncode, json.loads(dry.stdout)["adopted"]) == (0, False)

@@ -14,10 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.answers import SearchRequest
+from service.encoders import Encoders
 from service.learning import Learning, summarise
 from service.ranking.blend import DEFAULT_WEIGHTS, Weights, blend
 from service.ranking.decay import days_since_landmark
 from service.ranking.offpolicy import Replayed, choice_shares, mean_over_reporters
+from service.search import SkillSearch
 from service.tuning import (
     FEWEST_CHOICES,
     InvalidJudgements,
@@ -282,6 +285,15 @@ def test_every_proposal_has_a_version_of_its_own_and_survives_the_store() -> Non
         assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(asdict(weights))), Weights) == weights
         assert weights.version == weights_version(weights)
     assert len({weights.version for weights in proposals}) == len(proposals)
+
+
+def test_adopted_weights_rank_from_then_on(store: SqliteStore, tmp_path: Path) -> None:
+    searching = SkillSearch(store, Encoders("hashing", tmp_path))
+    assert searching.weights() == DEFAULT_WEIGHTS
+    adopted = propose(DEFAULT_WEIGHTS)[0]
+    store.adopt_weights(adopted.version, asdict(adopted), {})
+    assert searching.weights() == adopted
+    assert searching.answer(SearchRequest(query="anything")).weights_version == adopted.version
 
 
 def test_ndcg_counts_what_stands_high() -> None:

@@ -282,7 +282,7 @@ def test_a_cell_depends_on_direction_alone(seed: int) -> None:
 
 
 def test_what_is_unlike_counts_nothing_and_what_is_asked_again_fully() -> None:
-    weights = alikeness(np.array([-1.0, 0.0, 0.3, 0.5, 0.65, 1.0]))
+    weights = alikeness(np.array([-1.0, 0.0, 0.2, 0.35, 0.5, 1.0]))
     assert weights[:3].tolist() == [0.0, 0.0, 0.0]
     assert weights[4:].tolist() == [1.0, 1.0]
     assert 0 < weights[3] < 1
