@@ -67,7 +67,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
-        await to_thread.run_sync(_warm_up, store, encoders)
+        await to_thread.run_sync(_warm_up, store, encoders, searching)
         async with create_task_group() as tasks:
             tasks.start_soon(_sweep, store, searching, timedelta(hours=settings.open_limit_hours))
             if watch:
@@ -116,11 +116,12 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
     )
 
 
-def _warm_up(store: Store, encoders: Encoders) -> None:
+def _warm_up(store: Store, encoders: Encoders, searching: SkillSearch) -> None:
     store.refresh()
     generation = store.live_generation()
     if generation is not None:
         encoders.for_model(generation.model_id)
+        searching.learning.book(generation.model_id, generation.dimension)
 
 
 async def _sweep(store: Store, searching: SkillSearch, open_limit: timedelta) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.ranking.prior import Prior
 
 # Of a unit of spread, how much a belief must differ from what is expected before it moves anything.
-CAUTION: Final = 0.25
+CAUTION: Final = 0.4
 INTERVAL: Final = 0.8
 _REACH: Final = 8.0
 _GRID: Final = 201

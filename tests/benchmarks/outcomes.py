@@ -37,6 +37,9 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 SHOWN: Final = 8
+WINDOW: Final = 10
+# Weights and caution were chosen on seeds 0 to 29; what is reported comes from seeds that played no part in it.
+FIRST_SEED: Final = 1000
 DIMENSION: Final = 64
 FIRST_DAY: Final = 700.0
 NO_EXPLORATION: Final = Exploration()
@@ -483,19 +486,41 @@ def gap_closed(courses: dict[str, list[Course]], name: str, outcomes: int) -> Es
     )
 
 
-def worst_against_relevance(courses: dict[str, list[Course]], name: str) -> Estimate:
-    """Return the lowest difference to relevance over all checkpoints, with its interval over seeds."""
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """How a policy compares with relevance where it compares worst.
+
+    `lowest` is the window with the lowest mean difference; `below` of all `windows` have a 95% interval that lies
+    below zero. Of windows without any difference, one in forty would.
+    """
+
+    lowest: Estimate
+    below: int
+    windows: int
+
+    def __str__(self) -> str:
+        return f"{self.lowest.mean:+.3f}±{self.lowest.half_width:.3f} ({self.below} of {self.windows})"
+
+
+def harm(courses: dict[str, list[Course]], name: str) -> Harm:
+    """Compare with relevance in every stretch of `WINDOW` rounds, world by world."""
     ours, floor = (np.array([course.top for course in courses[key]]) for key in (name, "relevance"))
-    last = ours.shape[1]
-    points = [point for point in CHECKPOINTS if point < last]
-    estimates = [Estimate.of(smoothed(ours, point) - smoothed(floor, point)) for point in points]
-    return min(estimates, key=lambda estimate: estimate.mean + estimate.half_width)
+    starts = range(0, max(ours.shape[1] - WINDOW, 0) + 1, WINDOW)
+    windows = [Estimate.of((ours - floor)[:, start : start + WINDOW].mean(axis=1)) for start in starts]
+    below = sum(window.mean + window.half_width < 0 for window in windows)
+    return Harm(min(windows, key=lambda window: window.mean), below, len(windows))
 
 
 def table(scenario: Scenario, courses: dict[str, list[Course]]) -> str:
     """Write one scenario's results as Markdown."""
     points = [point for point in CHECKPOINTS if point < scenario.per_kind]
-    head = ["policy", *(f"after {point}" for point in points), "regret", "new skill found", "worst against relevance"]
+    head = [
+        "policy",
+        *(f"after {point}" for point in points),
+        "regret",
+        "new skill found",
+        "lowest against relevance (windows below)",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, lived in courses.items():
         tops = np.array([course.top for course in lived])
@@ -504,7 +529,7 @@ def table(scenario: Scenario, courses: dict[str, list[Course]]) -> str:
         found = np.concatenate([course.found for course in lived])
         median = float(np.median(np.where(np.isnan(found), np.inf, found))) if found.size else float("nan")
         cells = [name, *(str(Estimate.of(smoothed(tops, point))) for point in points), str(regret)]
-        cells += [f"{median:.0f} (never {never:.0%})", str(worst_against_relevance(courses, name))]
+        cells += [f"{median:.0f} (never {never:.0%})", str(harm(courses, name))]
         lines.append("| " + " | ".join(cells) + " |")
     closed = [
         f"{name}: " + ", ".join(f"{point}: {gap_closed(courses, name, point)}" for point in points if point)
@@ -525,6 +550,7 @@ def main() -> None:
     """Print the table; `--json` keeps the curves for the notebook."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="0 to 29 were used to choose the weights")
     parser.add_argument("--per-kind", type=int, default=520)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--scenario", choices=[scenario.name for scenario in SCENARIOS], action="append")
@@ -537,7 +563,11 @@ def main() -> None:
             continue
         scenario = replace(scenario, per_kind=options.per_kind)  # noqa: PLW2901
         started = time.perf_counter()
-        jobs = [(scenario, name, seed) for name in POLICIES for seed in range(options.seeds)]
+        jobs = [
+            (scenario, name, seed)
+            for name in POLICIES
+            for seed in range(options.first_seed, options.first_seed + options.seeds)
+        ]
         if options.jobs > 1:
             with ProcessPoolExecutor(options.jobs) as pool:
                 lived = list(pool.map(_job, jobs))
