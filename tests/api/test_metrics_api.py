@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import closing
 from typing import Any
 
@@ -74,21 +73,21 @@ def test_a_write_that_waits_too_long_for_the_lock_is_503_with_retry_after_and_ca
 ) -> None:
     asked = {"skill_name": "fix-types", "id": "mine"}
     with closing(apsw.Connection(str(settings.database))) as other:
+        other.set_busy_timeout(5_000)  # the service may be writing itself
         other.execute("BEGIN IMMEDIATE")
-        started = time.monotonic()
         refused = client.post("/api/invocations", json=asked)
-        waited = time.monotonic() - started
         other.execute("ROLLBACK")
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.headers["content-type"].startswith("application/problem+json")
-    assert (refused.json()["cause"], waited < 10) == ("locked", True)
+    assert refused.json()["cause"] == "locked"
     assert client.post("/api/invocations", json=asked).status_code == 201
     assert client.get("/api/metrics/fix-types").json()["total_invocations"] == 1
 
 
 def test_a_write_waits_for_a_short_lock_and_succeeds(client: Client, settings: Settings) -> None:
     with closing(apsw.Connection(str(settings.database))) as other:
+        other.set_busy_timeout(5_000)  # the service may be writing itself
         other.execute("BEGIN IMMEDIATE")
         release = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
         release.start()
@@ -99,6 +98,7 @@ def test_a_write_waits_for_a_short_lock_and_succeeds(client: Client, settings: S
 def test_reading_goes_on_while_the_database_is_locked_for_writing(client: Client, settings: Settings) -> None:
     use(client)
     with closing(apsw.Connection(str(settings.database))) as other:
+        other.set_busy_timeout(5_000)  # the service may be writing itself
         other.execute("BEGIN IMMEDIATE")
         assert client.get("/api/metrics/fix-types").json()["total_invocations"] == 1
         assert client.get("/health").status_code == 200
