@@ -47,7 +47,8 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is recorded of a skill's uses.
 
-    `believed_success` is what is expected of the skill at this question, with its 80% interval;
+    `believed_success` is what is expected of the skill at this question, with its 80% interval; an abandoned use counts
+    as half a failure and a cancelled one as none, so it stands above the rate of completion where there are many;
     `uses_at_questions_like_this` counts recent uses by many people in full, old ones and many of one person in part.
     """
 
