@@ -249,7 +249,10 @@ class Metrics(Protocol):
         """Return (completed, finished) over every skill."""
 
     def summary(self) -> MetricsSummary:
-        """Return the dashboard's row, refreshed if the log has grown since."""
+        """Return the dashboard's row, refreshed if the log has grown since.
+
+        A refreshed row is kept behind the answer, so another call at the same moment may refresh it too.
+        """
 
     def timeline(self, skill_name: str, *, window: timedelta, bucket: Bucket) -> list[TimelineBucket]:
         """Return a bucket for each stretch of the window up to now, empty ones included, oldest first."""

@@ -8,12 +8,19 @@ from typing import Annotated
 
 import typer
 
-from migrations import MigrationRunner
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
 from service.staleness import stale_documents
 from store.errors import StoreUnavailable
 from store.records import StoreHealth
-from store.sqlite import KEPT, backup_name, prune_backups
+from store.sqlite import (
+    KEPT,
+    backup_name,
+    migrate_down,
+    migrate_up,
+    migration_status,
+    prune_backups,
+    schema_difference,
+)
 from store.sqlite import restore as restore_backup
 
 migrate = typer.Typer(help="The database's schema.", no_args_is_help=True)
@@ -136,7 +143,7 @@ def _print_health(health: StoreHealth, backups: list[Path], *, thorough: bool) -
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Which versions the database has."""
     with saying_errors():
-        found = _runner(data_dir).status()
+        found = migration_status(settings_for(data_dir).database)
         if as_json:
             print_json(
                 [{"version": m.version, "description": m.description, "applied_at": m.applied_at} for m in found]
@@ -147,10 +154,13 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 @migrate.command("up")
-def up(data_dir: DataDir = None) -> None:
+def up(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Apply every pending version."""
     with saying_errors():
-        applied = _runner(data_dir).run_migrations()
+        applied = migrate_up(settings_for(data_dir).database)
+        if as_json:
+            print_json({"applied": applied})
+            return
         CONSOLE.print("applied " + ", ".join(f"V{v}" for v in applied) if applied else "nothing is pending")
 
 
@@ -158,23 +168,26 @@ def up(data_dir: DataDir = None) -> None:
 def down(
     version: Annotated[int, typer.Argument(help="The newest applied version, which is taken back.")],
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Take the newest version back; a backup is made first."""
+    """Take the newest version back; a backup is made first. Refuses while anything has the database open."""
     with saying_errors():
-        backup = _runner(data_dir).rollback_migration(version)
+        backup = migrate_down(settings_for(data_dir).database, version)
+        if as_json:
+            print_json({"taken_back": version, "backup": str(backup)})
+            return
         CONSOLE.print(f"V{version} taken back; the database before is in {backup}", highlight=False)
 
 
 @migrate.command("verify")
-def verify(data_dir: DataDir = None) -> None:
-    """Compare the schema with a fresh one of the same version."""
+def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Compare the schema with a fresh one of the same version; status 1 when they differ."""
     with saying_errors():
-        difference = _runner(data_dir).verify()
+        difference = schema_difference(settings_for(data_dir).database)
+        if as_json:
+            print_json({"difference": difference})
+            raise typer.Exit(difference is not None)
         if difference is not None:
             CONSOLE.print(f"[red]the schema differs:[/] {plain(difference)}", highlight=False)
             raise typer.Exit(1)
         CONSOLE.print("the schema is what its version says", style="green")
-
-
-def _runner(data_dir: DataDir) -> MigrationRunner:
-    return MigrationRunner(settings_for(data_dir).database)

@@ -66,9 +66,7 @@ def backup(source: apsw.Connection, target: Path) -> BackupReport:
             _copy(source, partial)
             version, invocations, outcomes = _check(partial)
             digest = _sha256(partial)
-            sums = checksum_file(target)
-            sums.write_text(f"{digest}  {target.name}\n", encoding="utf-8")
-            _sync(sums)
+            _write_checksum(target, digest)
             partial.replace(target)
             _sync(target.parent)
         finally:
@@ -215,6 +213,16 @@ def _set_aside(database: Path, kept: Path) -> None:
     if wal.exists():
         wal.replace(kept.with_name(kept.name + "-wal"))
     shm.unlink(missing_ok=True)
+
+
+def _write_checksum(target: Path, digest: str) -> None:
+    sums = checksum_file(target)
+    try:
+        sums.write_text(f"{digest}  {target.name}\n", encoding="utf-8")
+        _sync(sums)
+    except OSError:
+        sums.unlink(missing_ok=True)
+        raise
 
 
 def _matches_checksum(source: Path) -> bool:

@@ -23,7 +23,6 @@ PRAGMA recursive_triggers = ON;
 PRAGMA synchronous = FULL;
 PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -32000;
-PRAGMA wal_autocheckpoint = 4000;
 """
 
 

@@ -15,6 +15,7 @@ from migrations import MigrationRunner
 from store.clock import Clock, format_time
 from store.errors import StoreUnavailable
 from store.records import SlowQuery
+from store.sqlite.checkpoints import Checkpointer
 from store.sqlite.connection import open_connection, translated
 from store.sqlite.occupancy import share
 from store.sqlite.readers import READ_DEADLINE_S, Readers
@@ -55,7 +56,9 @@ class Database:
             with translated():
                 MigrationRunner(path).run_migrations()
             self.readers = Readers(path)
-            self._writer = Writer(open_connection(path, readonly=False))
+            writing = open_connection(path, readonly=False)
+            self._checkpointer = Checkpointer(path, writing)
+            self._writer = Writer(writing)
         except BaseException:
             self._occupancy.release()
             raise
@@ -66,15 +69,11 @@ class Database:
 
     def write(self, name: str, unit: Callable[[apsw.Connection], T]) -> T:
         """Run `unit` on the writer; return when it is durable. Waiting for others is not the unit's slowness."""
+        return self._writer.run(self._noted(name, unit))
 
-        def noted(connection: apsw.Connection) -> T:
-            started = time.perf_counter()
-            try:
-                return unit(connection)
-            finally:
-                self._note(name, started)
-
-        return self._writer.run(noted)
+    def write_soon(self, name: str, unit: Callable[[apsw.Connection], object]) -> None:
+        """Queue `unit` and go on: for what can be derived again, since nobody hears whether it was stored."""
+        self._writer.submit(self._noted(name, unit))
 
     def read(self, name: str, query: Callable[[apsw.Connection], T], *, deadline_s: float = READ_DEADLINE_S) -> T:
         """Run `query` on one snapshot."""
@@ -89,8 +88,19 @@ class Database:
         """Commit what is queued and release the file."""
         # The last connection to close folds the log into the file, and only one that may write can.
         self.readers.close()
+        self._checkpointer.close()
         self._writer.close()
         self._occupancy.release()
+
+    def _noted(self, name: str, unit: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection], T]:
+        def noted(connection: apsw.Connection) -> T:
+            started = time.perf_counter()
+            try:
+                return unit(connection)
+            finally:
+                self._note(name, started)
+
+        return noted
 
     def _note(self, name: str, started: float) -> None:
         took_ms = (time.perf_counter() - started) * 1000

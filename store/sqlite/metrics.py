@@ -132,7 +132,7 @@ class SqliteMetrics:
         fresh, watermark, summary = self._db.read("summary", query)
         if not fresh:
             bindings = (watermark, summary.refreshed_at, encode(summary))
-            self._db.write("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
+            self._db.write_soon("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
         return summary
 
     def timeline(self, skill_name: str, *, window: timedelta, bucket: Bucket) -> list[TimelineBucket]:

@@ -21,6 +21,8 @@ SELECT (SELECT max(version) FROM schema_migrations),
        (SELECT coalesce(sum(total_invocations), 0) FROM skill_metrics),
        (SELECT count(*) FROM open_invocation)
 """
+# A program that does not check references can commit this row, which rests the triggers that count.
+_PAUSED: Final = "SELECT count(*) FROM projection_paused"
 _LIVE: Final = "SELECT generation, model_id FROM index_state WHERE status = 'live'"
 _SERVED: Final = "SELECT id FROM skills WHERE document_path IS NOT NULL AND removed_at IS NULL"
 _WITHOUT_VECTOR: Final = f"""
@@ -62,6 +64,8 @@ class SqliteOperations:
                 problems.append("nothing is indexed yet; run `skillrank index ROOT…`")
             elif missing := value(connection, _WITHOUT_VECTOR, (generation,)):
                 problems.append(f"{missing} documents have no vector yet; run `skillrank index`")
+            if value(connection, _PAUSED):
+                problems.append("uses are not being counted: an import left its mark; run `skillrank metrics rebuild`")
             path = self._db.path
             wal = path.with_name(path.name + "-wal")
             return StoreHealth(

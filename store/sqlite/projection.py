@@ -164,3 +164,4 @@ def rebuild(connection: apsw.Connection) -> None:
     names = [row[0] for row in rows(connection, "SELECT skill_name FROM skill_metrics")]
     refresh_percentiles(connection, names)
     connection.execute("DELETE FROM skill_metrics_summary")
+    connection.execute("DELETE FROM projection_paused")

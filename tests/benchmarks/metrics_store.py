@@ -16,15 +16,17 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import apsw
+from msgspec.structs import replace
 
 from store.clock import format_time
 from store.records import NewInvocation, NewOutcome
-from store.sqlite import SqliteStore, open_store
+from store.sqlite import SqliteStore, importing, open_store
 from store.sqlite.connection import open_connection
 from store.sqlite.uses import ADD_OUTCOME
 from tests.benchmarks.figures import line, seconds_of, verdict
@@ -49,7 +51,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         store = open_store(folder / "metrics.db")
         _fill(store, arguments.rows)
-        _bulk_import(store)
+        _bulk_import(store, folder / "metrics.db")
         _one_use(store, folder)
         _summary(store)
         _timeline(store)
@@ -100,12 +102,41 @@ def _use(chance: random.Random, name: str, days_ago: float) -> Use:
     return invocation, NewOutcome(outcome="failed", duration_seconds=seconds, error_type=error, source="import")
 
 
-def _bulk_import(store: SqliteStore) -> None:
+def _bulk_import(store: SqliteStore, path: Path) -> None:
     chance = random.Random()
-    for name, days in (("of the last day", 1), ("spread at random over the whole log", DAYS)):
-        batches = [_uses(chance, [chance.random() * days for _ in range(1000)]) for _ in range(20)]
-        figures = [seconds_of(partial(store.import_invocations, batch)) for batch in batches]
-        _promise(f"1,000 imported, {name}", 50, 100, figures)
+    for name, days, named in (
+        ("ids at random, times of the last day", 1, True),
+        ("ids at random, times at random over the whole log", DAYS, True),
+        ("the store's own ids, times of the last day", 1, False),
+    ):
+        imported, bare = [], []
+        for _ in range(20):
+            one, other = (_uses(chance, [chance.random() * days for _ in range(1000)]) for _ in range(2))
+            if not named:
+                one, other = ([(replace(start, id=None), end) for start, end in batch] for batch in (one, other))
+            imported.append(seconds_of(partial(store.import_invocations, one)))
+            bare.append(_bare_rows(path, other))
+        _promise(f"1,000 imported, {name}", 50, 100, imported)
+        print(line("  of which the bare rows alone, neither counted nor committed", bare, "ms", scale=1e3))
+
+
+def _bare_rows(path: Path, batch: Sequence[Use]) -> float:
+    usable, _ = importing.check(batch, now=format_time(NOW))
+    with closing(open_connection(path, readonly=False)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO projection_paused(only_row) VALUES (1)")
+        started = time.perf_counter()
+        connection.executemany(
+            _bare_writer.START,
+            [
+                (row.start["id"], row.start["skill_name"], row.start["invoked_at"], row.start["workflow_path"])
+                for row in usable
+            ],
+        )
+        connection.executemany(ADD_OUTCOME, [row.outcome for row in usable if row.outcome])
+        took = time.perf_counter() - started
+        connection.execute("ROLLBACK")
+    return took
 
 
 def _one_use(store: SqliteStore, folder: Path) -> None:
@@ -126,6 +157,7 @@ def _summary(store: SqliteStore) -> None:
     for _ in range(50):
         store.start_invocation(NewInvocation(skill_name="skill-0"))
         figures.append(seconds_of(store.summary))
+        time.sleep(0.005)  # its row is written after the answer
     _promise("summary, the log has grown since", 1, 1, figures)
 
 

@@ -35,6 +35,30 @@ def test_what_was_backed_up_can_be_restored_but_not_under_a_running_service(
     assert told(skillrank("doctor", "--json"))["health"]["total_invocations"] == 1
 
 
+def test_a_version_is_taken_back_under_a_backup_but_not_under_a_running_service(
+    skillrank: Run, serve: Callable[..., Any]
+) -> None:
+    skillrank("track", "start", "lint")
+    newest = [each["version"] for each in told(skillrank("migrate", "status", "--json"))][-1]
+    running = serve()
+    refused = skillrank("migrate", "down", str(newest))
+    assert (refused.returncode, "in use" in refused.stderr) == (1, True)
+    running.process.terminate()
+    running.process.wait()
+    taken = told(skillrank("migrate", "down", str(newest), "--json"))
+    assert (taken["taken_back"], Path(taken["backup"]).is_file()) == (newest, True)
+    assert told(skillrank("migrate", "verify", "--json")) == {"difference": None}
+    assert told(skillrank("migrate", "up", "--json")) == {"applied": [newest]}
+
+
+def test_migrate_says_what_is_wrong_with_a_damaged_database(skillrank: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "skillrank.db").write_bytes(b"no database" * 1000)
+    for command in ("status", "up", "verify"):
+        refused = skillrank("migrate", command)
+        assert (refused.returncode, "damaged" in refused.stderr) == (1, True), refused
+
+
 def test_the_doctor_says_with_its_status_whether_all_is_well(skillrank: Run, library: Path) -> None:
     assert skillrank("doctor").returncode == 1  # nothing is indexed
     skillrank("index", library)

@@ -136,6 +136,58 @@ def test_the_newest_seven_are_kept_and_other_files_are_left_alone(tmp_path: Path
     assert len(list(tmp_path.glob("*.sha256"))) == 8
 
 
+class NoRoom(apsw.VFS):
+    """A disk on which files whose name holds `marked` may grow to `room` bytes and no further."""
+
+    def __init__(self, marked: str, room: int) -> None:
+        self.system = apsw.vfs_names()[0]
+        super().__init__("no-room", self.system, makedefault=True)
+        self.marked, self.room = marked, room
+
+    def xOpen(self, name: Any, flags: list[int]) -> Any:  # noqa: N802  apsw's name
+        filename = name.filename() if isinstance(name, apsw.URIFilename) else name
+        return NoRoomFile(self, name, flags) if self.marked in str(filename) else super().xOpen(name, flags)
+
+
+class NoRoomFile(apsw.VFSFile):
+    def __init__(self, disk: NoRoom, name: Any, flags: list[int]) -> None:
+        super().__init__(disk.system, name, flags)
+        self.disk = disk
+
+    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802  apsw's name
+        if offset + len(data) > self.disk.room:
+            raise apsw.FullError("database or disk is full")
+        super().xWrite(data, offset)
+
+
+def test_a_backup_that_the_disk_has_no_room_for_leaves_nothing_and_the_store_goes_on(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    use(store, "a")
+    disk = NoRoom(".partial", 40_000)
+    try:
+        with pytest.raises(StoreUnavailable, match="disk is full") as refused:
+            store.backup(tmp_path / "backups" / "one.db")
+    finally:
+        disk.unregister()
+    assert refused.value.cause == "full"
+    assert list((tmp_path / "backups").iterdir()) == []
+    use(store, "b")
+    assert store.backup(tmp_path / "backups" / "one.db").total_invocations == 2
+
+
+def test_a_restore_that_the_disk_has_no_room_for_changes_nothing(database: Path, saved: Path) -> None:
+    before = beside(database)
+    disk = NoRoom(".restoring", 40_000)
+    try:
+        with pytest.raises(StoreUnavailable, match="disk is full"):
+            restore(database, saved, stamp="now")
+    finally:
+        disk.unregister()
+    assert beside(database) == before
+    assert ids(database) == ["before", "after"]
+
+
 # --- restore ---------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +366,19 @@ def test_a_check_names_metrics_that_differ_and_a_schema_that_was_changed(store: 
     metrics, schema = store.check()
     assert "skill_metrics" in metrics
     assert "extra" in schema
+
+
+def test_counting_that_another_program_paused_is_named_and_a_rebuild_resumes_it(
+    store: SqliteStore, database: Path
+) -> None:
+    with closing(apsw.Connection(str(database))) as careless:  # checks no references
+        careless.execute("INSERT INTO projection_paused(only_row) VALUES (1)").fetchall()
+    use(store, "a")
+    assert any("not being counted" in problem for problem in store.health().problems)
+    store.rebuild()
+    use(store, "b")
+    assert not any("not being counted" in problem for problem in store.health().problems)
+    assert store.first_difference() is None
 
 
 def test_slow_queries_are_counted_by_name(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ def test_on_a_nearly_full_disk_a_small_unit_is_kept_when_a_large_one_of_its_grou
     go_on.set()
     for thread in threads:
         thread.join(20)
-    held.result(20)
+    held.result()
     assert outcomes == {"small-1": "accepted", "large": "full", "small-2": "accepted"}
     assert_holds_exactly(store, {"before", "small-1", "small-2"})
 

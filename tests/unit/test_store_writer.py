@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import pytest
@@ -17,9 +16,10 @@ from migrations import SkillrankError
 from store.errors import InvalidRecord, StoreUnavailable
 from store.sqlite import writer as writer_module
 from store.sqlite.connection import open_connection
-from store.sqlite.writer import MAX_GROUP, Writer
+from store.sqlite.writer import MAX_GROUP, Pending, Writer
 
 WAIT_S = 20
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -69,6 +69,15 @@ def kept(path: Path) -> list[int]:
         return [row[0] for row in outside.execute("SELECT n FROM kept ORDER BY n")]
 
 
+def told(pending: Pending[T]) -> T:
+    """Return or raise what became of a unit, but do not wait for ever."""
+    until = time.monotonic() + WAIT_S
+    while not pending.done():
+        assert time.monotonic() < until, "the writer does not answer"
+        time.sleep(0.001)
+    return pending.result()
+
+
 @contextmanager
 def one_group(writer: Writer) -> Iterator[None]:
     """Hold the writer, so that what is submitted inside is its next group."""
@@ -84,7 +93,7 @@ def one_group(writer: Writer) -> Iterator[None]:
         yield
     finally:
         go_on.set()
-    held.result(WAIT_S)
+    told(held)
 
 
 # --- what a unit may rely on ---------------------------------------------------------------------------------
@@ -102,7 +111,7 @@ def test_what_a_unit_wrote_is_committed_when_it_returns(writer: Writer, path: Pa
 def test_what_is_queued_is_committed_as_one_group(writer: Writer, commits: list[int], path: Path) -> None:
     with one_group(writer):
         done = [writer.submit(keep(number)) for number in range(50)]
-    assert [future.result(WAIT_S) for future in done] == list(range(50))
+    assert [told(pending) for pending in done] == list(range(50))
     assert len(commits) <= 2  # the unit that held the writer, and the group
     assert kept(path) == list(range(50))
 
@@ -110,8 +119,8 @@ def test_what_is_queued_is_committed_as_one_group(writer: Writer, commits: list[
 def test_a_group_is_bounded(writer: Writer, commits: list[int], path: Path) -> None:
     with one_group(writer):
         done = [writer.submit(keep(number)) for number in range(2 * MAX_GROUP)]
-    for future in done:
-        future.result(WAIT_S)
+    for pending in done:
+        told(pending)
     assert len(commits) >= 3
     assert len(kept(path)) == 2 * MAX_GROUP
 
@@ -120,8 +129,8 @@ def test_units_run_in_the_order_they_were_submitted(writer: Writer) -> None:
     order: list[int] = []
     with one_group(writer):
         done = [writer.submit(lambda _, number=number: order.append(number)) for number in range(20)]
-    for future in done:
-        future.result(WAIT_S)
+    for pending in done:
+        told(pending)
     assert order == list(range(20))
 
 
@@ -140,9 +149,9 @@ def test_a_failing_unit_takes_nothing_of_its_group_with_it(writer: Writer, path:
 
     with one_group(writer):
         before, failing, after = writer.submit(keep(1)), writer.submit(fail), writer.submit(keep(2))
-    assert (before.result(WAIT_S), after.result(WAIT_S)) == (1, 2)
+    assert (told(before), told(after)) == (1, 2)
     with pytest.raises(KeyError, match="mine"):
-        failing.result(WAIT_S)
+        told(failing)
     assert kept(path) == [1, 2]
 
 
@@ -166,9 +175,9 @@ def test_a_unit_that_ends_its_transaction_does_not_lose_the_others_of_its_group(
 
     with one_group(writer):
         before, failing, after = writer.submit(keep(1)), writer.submit(roll_back), writer.submit(keep(2))
-    assert (before.result(WAIT_S), after.result(WAIT_S)) == (1, 2)
+    assert (told(before), told(after)) == (1, 2)
     with pytest.raises(KeyError):
-        failing.result(WAIT_S)
+        told(failing)
     assert kept(path) == [1, 2]
 
 
@@ -179,8 +188,8 @@ def test_the_writer_outlives_a_unit_that_asks_to_exit(writer: Writer, path: Path
     with one_group(writer):
         leaving, other = writer.submit(leave), writer.submit(keep(1))
     with pytest.raises(SystemExit):
-        leaving.result(WAIT_S)
-    assert other.result(WAIT_S) == 1
+        told(leaving)
+    assert told(other) == 1
     writer.run(keep(2))
     assert kept(path) == [1, 2]
 
@@ -195,7 +204,7 @@ def test_units_whose_group_could_not_be_committed_are_committed_one_by_one(
         done = [writer.submit(keep(number)) for number in range(5)]
         answers = iter([False, True])  # the unit that holds the writer passes, then the group fails once
         connection.set_commit_hook(lambda: next(answers, False))
-    assert [future.result(WAIT_S) for future in done] == list(range(5))
+    assert [told(pending) for pending in done] == list(range(5))
     assert kept(path) == list(range(5))
 
 
@@ -220,7 +229,7 @@ def test_a_lock_that_is_released_in_time_is_waited_for(writer: Writer, path: Pat
         time.sleep(0.1)
         assert not waiting.done()
         other.execute("COMMIT")
-        assert waiting.result(WAIT_S) == 1
+        assert told(waiting) == 1
 
 
 def test_a_lock_that_is_held_too_long_fails_the_whole_group_at_once(
@@ -233,7 +242,7 @@ def test_a_lock_that_is_held_too_long_fails_the_whole_group_at_once(
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         done = [writer.submit(keep(number)) for number in range(20)]
-        assert [cause_of(future) for future in done] == ["locked"] * 20
+        assert [cause_of(pending) for pending in done] == ["locked"] * 20
         assert time.monotonic() - began < 5  # a deadline for the group, not one for each
         other.execute("COMMIT")
     assert writer.run(keep(100)) == 100
@@ -241,45 +250,10 @@ def test_a_lock_that_is_held_too_long_fails_the_whole_group_at_once(
     assert kept(path) == [100]
 
 
-def cause_of(future: Future[Any]) -> str | None:
-    error = future.exception(WAIT_S)
-    return error.cause if isinstance(error, StoreUnavailable) else None
-
-
-# --- callers that go away ------------------------------------------------------------------------------------
-
-
-def test_the_unit_of_a_cancelled_future_is_not_run(writer: Writer, path: Path) -> None:
-    with one_group(writer):
-        cancelled, other = writer.submit(keep(1)), writer.submit(keep(2))
-        assert cancelled.cancel()
-    assert other.result(WAIT_S) == 2
-    with pytest.raises(CancelledError):
-        cancelled.result(WAIT_S)
-    assert kept(path) == [2]
-
-
-def test_a_unit_that_runs_can_no_longer_be_cancelled(writer: Writer, path: Path) -> None:
-    running, go_on = threading.Event(), threading.Event()
-
-    def unit(connection: apsw.Connection) -> None:
-        running.set()
-        assert go_on.wait(WAIT_S)
-        keep(1)(connection)
-
-    future = writer.submit(unit)
-    assert running.wait(WAIT_S)
-    assert not future.cancel()
-    go_on.set()
-    future.result(WAIT_S)
-    assert kept(path) == [1]
-
-
-def test_a_group_of_cancelled_units_only_does_no_harm(writer: Writer, path: Path) -> None:
-    with one_group(writer):
-        assert all(writer.submit(keep(number)).cancel() for number in range(5))
-    writer.run(keep(9))
-    assert kept(path) == [9]
+def cause_of(pending: Pending[Any]) -> str | None:
+    with pytest.raises(StoreUnavailable) as refused:
+        told(pending)
+    return refused.value.cause
 
 
 # --- the end -------------------------------------------------------------------------------------------------
@@ -291,7 +265,7 @@ def test_closing_commits_what_is_queued(writer: Writer, path: Path) -> None:
         closer = threading.Thread(target=writer.close)
         closer.start()
     closer.join(WAIT_S)
-    assert all(future.done() for future in done)
+    assert all(pending.done() for pending in done)
     assert len(kept(path)) == 3 * MAX_GROUP
 
 
