@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from migrations.errors import SkillrankError
 from service.ranking.blend import Part, Weights, blend
 from service.ranking.evidence import FAILURE_WEIGHT
-from service.ranking.offpolicy import Interval, Replayed, choice_shares, mean_over_reporters
+from service.ranking.examination import fit_position_model
+from service.ranking.offpolicy import Interval, Replayed, choice_chances, mean_over_reporters
 from store.records import RecordedChoice
 
 FEWEST_CHOICES: Final = 100
@@ -39,6 +40,21 @@ class JudgedQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class InvalidJudgements(SkillrankError):
     """A file of judged questions that cannot be read; the message names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How lists are read: `examination.PositionModel`, with attraction by name."""
+
+    looked: NDArray[np.float64]
+    attraction: dict[str, float]
+
+    def chance(self, choice: RecordedChoice, taken: int, position: int) -> float:
+        """Return how likely the skill at place `taken` of a list is taken when it stands at `position` instead."""
+        names = [line.skill_name for line in choice.served]
+        names.insert(position, names.pop(taken))
+        attraction = np.array([self.attraction[name] for name in names], dtype=np.float64)
+        return float(choice_chances(self.looked[: len(names)], attraction)[position])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +120,15 @@ def tune(
     usable = [choice for choice in choices if choice.outcome != "cancelled" and _is_replayable(choice)]
     picking = [choice for choice in usable if _half(choice) == 0]
     judging = [choice for choice in usable if _half(choice) == 1]
-    shares = choice_shares(np.array([_position(choice) for choice in usable], dtype=np.int64)) if usable else np.ones(1)
+    reading = read_lists(usable)
     candidates = propose(current)
     if picking:
-        gains = [_gain(picking, shares, current, weights).mean() for weights in candidates]
+        gains = [_gain(picking, reading, current, weights).mean() for weights in candidates]
         proposed = candidates[int(np.argmax(gains))]
     else:
         proposed = candidates[0]
     reporters = [choice.reporter for choice in judging]
-    before, after = replay(judging, shares, current), replay(judging, shares, proposed)
+    before, after = replay(judging, reading, current), replay(judging, reading, proposed)
     dr_gain = mean_over_reporters(after.dr - before.dr, reporters)
     ndcg_current, ndcg_proposed = (ndcg(current), ndcg(proposed)) if ndcg else (None, None)
     return Report(
@@ -132,15 +148,28 @@ def tune(
     )
 
 
-def replay(choices: Sequence[RecordedChoice], shares: NDArray[np.float64], weights: Weights) -> Replayed:
+def read_lists(choices: Sequence[RecordedChoice]) -> Reading:
+    """Learn from recorded choices how lists are read."""
+    skills = {name: place for place, name in enumerate(sorted({s.skill_name for c in choices for s in c.served}))}
+    shown = np.zeros((len(skills), max((len(choice.served) for choice in choices), default=0)))
+    taken = np.zeros_like(shown)
+    for choice in choices:
+        for place, line in enumerate(choice.served):
+            shown[skills[line.skill_name], place] += 1
+            taken[skills[line.skill_name], place] += line.skill_name == choice.skill_name
+    model = fit_position_model(shown, taken)
+    return Reading(model.looked, {name: float(model.attraction[place]) for name, place in skills.items()})
+
+
+def replay(choices: Sequence[RecordedChoice], reading: Reading, weights: Weights) -> Replayed:
     """Put recorded choices beside what these weights would have served first.
 
     Parameters
     ----------
     choices : sequence of RecordedChoice
         With what `service.search` keeps of each served skill.
-    shares : float64 (positions,)
-        How likely each position is taken (`choice_shares`).
+    reading : Reading
+        How lists are read (`read_lists`).
     weights : Weights
     """
     rows = []
@@ -151,7 +180,7 @@ def replay(choices: Sequence[RecordedChoice], shares: NDArray[np.float64], weigh
         rows.append(
             (
                 first == taken,
-                _propensity(choice, taken, shares),
+                _propensity(choice, taken, reading),
                 1.0 - FAILURE_WEIGHT.get(choice.outcome, 0.0),
                 lines[taken].components["believed"],
                 lines[first].components["believed"],
@@ -206,9 +235,9 @@ def _refusal(choices: int, gain: Interval, current: float | None, proposed: floa
 
 
 def _gain(
-    choices: Sequence[RecordedChoice], shares: NDArray[np.float64], current: Weights, proposed: Weights
+    choices: Sequence[RecordedChoice], reading: Reading, current: Weights, proposed: Weights
 ) -> NDArray[np.float64]:
-    return replay(choices, shares, proposed).dr - replay(choices, shares, current).dr
+    return replay(choices, reading, proposed).dr - replay(choices, reading, current).dr
 
 
 def _first(choice: RecordedChoice, weights: Weights) -> int:
@@ -224,12 +253,12 @@ def _first(choice: RecordedChoice, weights: Weights) -> int:
     return int(next(place for place in order if place < len(told)))
 
 
-def _propensity(choice: RecordedChoice, taken: int, shares: NDArray[np.float64]) -> float:
-    """Return how likely the taken skill was to be taken: its chances of each position, times that position's."""
+def _propensity(choice: RecordedChoice, taken: int, reading: Reading) -> float:
+    """Return how likely the taken skill was to be taken: by its chances of each position, and how lists are read."""
     first = float(choice.served[taken].components["propensity"])
     # What stands first would stand second had another been drawn.
-    otherwise = shares[min(max(taken, 1), len(shares) - 1)]
-    return float(first * shares[0] + (1.0 - first) * otherwise)
+    otherwise = min(max(taken, 1), len(choice.served) - 1)
+    return first * reading.chance(choice, taken, 0) + (1.0 - first) * reading.chance(choice, taken, otherwise)
 
 
 def _position(choice: RecordedChoice) -> int:

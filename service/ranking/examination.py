@@ -9,6 +9,7 @@ Metzler and Najork, "Position bias estimation for unbiased learning to rank", WS
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -30,8 +31,24 @@ def passed_over(served: Sequence[str], taken: Sequence[str], chosen: str) -> tup
     return tuple(name for name in above if name not in taken)
 
 
-def examination(shown: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how likely each position is looked at, beside the first.
+@dataclass(frozen=True, slots=True)
+class PositionModel:
+    """How lists are read.
+
+    Attributes
+    ----------
+    looked : float64 (positions,)
+        How likely each position is looked at, beside the first; in (0, 1], 1 at the first, never rising.
+    attraction : float64 (skills,)
+        How likely each skill is taken once it is looked at, in (0, 1).
+    """
+
+    looked: NDArray[np.float64]
+    attraction: NDArray[np.float64]
+
+
+def fit_position_model(shown: NDArray[np.float64], taken: NDArray[np.float64]) -> PositionModel:
+    """Tell apart how likely a position is looked at and how much is wanted of what stands there.
 
     Parameters
     ----------
@@ -40,9 +57,8 @@ def examination(shown: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArr
 
     Returns
     -------
-    float64 (positions,)
-        In (0, 1], 1 at the first position, never rising. A skill's attraction is estimated along with it, so a
-        position is not blamed for what stands there. Without data nothing is known against any position: all 1.
+    PositionModel
+        Without any choice nothing is known against any position: all are looked at.
     """
     positions = shown.shape[1]
     # From all looked at, expectation maximisation would never leave: everything unseen would count as unwanted.
@@ -57,4 +73,4 @@ def examination(shown: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArr
         looked = (seen.sum(axis=0) + _STARTING_VIEWS) / (shown.sum(axis=0) + _STARTING_VIEWS)
         attraction = (wanted.sum(axis=1) + 1.0) / (shown.sum(axis=1) + _STARTING_VIEWS)
         looked = np.minimum.accumulate(looked / looked[0])
-    return looked
+    return PositionModel(looked, attraction)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 MOST_WEIGHT: Final = 20.0
 CONFIDENCE_QUANTILE: Final = 1.281552
-_FIRST_CHOICES: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +96,18 @@ def mean_over_reporters(terms: NDArray[np.float64], reporters: Sequence[str]) ->
     return Interval(mean, mean - CONFIDENCE_QUANTILE * error, mean + CONFIDENCE_QUANTILE * error)
 
 
-def choice_shares(positions: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how likely each position is the one that is taken, float64 (most positions,), smoothed to be positive.
+def choice_chances(looked: NDArray[np.float64], attraction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how likely each line of a list is the one that is taken, given that one is.
 
     Parameters
     ----------
-    positions : int64 (n,)
-        Of recorded choices, from 1.
+    looked, attraction : float64 (n,)
+        Of the lines' positions and of their skills (`examination.PositionModel`), positive.
+
+    Returns
+    -------
+    float64 (n,)
+        Positive; they sum to 1.
     """
-    counted = np.bincount(positions - 1, minlength=1) + _FIRST_CHOICES
-    return np.asarray(counted / counted.sum(), dtype=np.float64)
+    wanted = looked * attraction
+    return np.asarray(wanted / wanted.sum(), dtype=np.float64)

@@ -19,7 +19,7 @@ from service.encoders import Encoders
 from service.learning import Learning, summarise
 from service.ranking.blend import DEFAULT_WEIGHTS, Weights, blend
 from service.ranking.decay import days_since_landmark
-from service.ranking.offpolicy import Replayed, choice_shares, mean_over_reporters
+from service.ranking.offpolicy import Replayed, choice_chances, mean_over_reporters
 from service.search import SkillSearch
 from service.tuning import (
     FEWEST_CHOICES,
@@ -27,6 +27,7 @@ from service.tuning import (
     ndcg_at_10,
     propose,
     read_judged,
+    read_lists,
     replay,
     tune,
     weights_version,
@@ -243,7 +244,7 @@ def test_replaying_the_weights_that_served_agrees_with_what_was_served() -> None
         for p, place in enumerate(order[:4])
     ]
     first = RecordedChoice(search_id="s", reporter="u", skill_name=f"k{order[0]}", outcome="completed", served=served)
-    assert replay([first], np.full(4, 0.25), DEFAULT_WEIGHTS).agrees.all()
+    assert replay([first], read_lists([first]), DEFAULT_WEIGHTS).agrees.all()
 
 
 def test_the_estimates_find_the_true_value_of_another_order() -> None:
@@ -271,12 +272,35 @@ def test_an_interval_treats_one_reporters_choices_as_one_observation() -> None:
     assert mean_over_reporters(terms, ["me"] * 1000).low == -np.inf
 
 
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=200))
-def test_every_position_up_to_the_deepest_choice_has_a_chance(positions: list[int]) -> None:
-    shares = choice_shares(np.array(positions))
-    assert len(shares) == max(positions)
-    assert (shares > 0).all()
-    assert shares.sum() == pytest.approx(1.0)
+@given(st.lists(st.tuples(st.floats(1e-6, 1.0), st.floats(1e-6, 1.0)), min_size=1, max_size=50))
+def test_every_line_of_a_list_has_a_chance(lines: list[tuple[float, float]]) -> None:
+    looked, attraction = np.array(lines).T
+    chances = choice_chances(looked, attraction)
+    assert (chances > 0).all()
+    assert chances.sum() == pytest.approx(1.0)
+
+
+def test_a_choice_is_as_likely_as_position_and_attraction_make_it() -> None:
+    random = np.random.default_rng(8)
+    looked, wanted = np.array([1.0, 0.5, 0.2]), {"a": 0.2, "b": 0.5, "c": 0.1, "d": 0.3, "e": 0.4}
+    choices = []
+    for number in range(6000):
+        served = random.permutation(sorted(wanted))[:3].tolist()
+        chances = looked * np.array([wanted[name] for name in served])
+        lines = [
+            ServedSkill(position=p + 1, skill_name=name, score=0.0, components={"propensity": float(p == 0)})
+            for p, name in enumerate(served)
+        ]
+        taken = served[int(random.choice(3, p=chances / chances.sum()))]
+        choices.append(
+            RecordedChoice(search_id=str(number), reporter="u", skill_name=taken, outcome="completed", served=lines)
+        )
+    reading = read_lists(choices)
+    off = []
+    for choice in choices[:500]:
+        true = looked * np.array([wanted[line.skill_name] for line in choice.served])
+        off += [abs(reading.chance(choice, place, place) - true[place] / true.sum()) for place in range(3)]
+    assert np.mean(off) < 0.06  # taking every skill for equally attractive is off by 0.12
 
 
 def test_every_proposal_has_a_version_of_its_own_and_survives_the_store() -> None:

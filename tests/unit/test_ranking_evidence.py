@@ -15,7 +15,7 @@ from service.ranking.book import EvidenceBook
 from service.ranking.cells import MAX_CELLS, alikeness, cells_of
 from service.ranking.decay import HALF_LIFE_DAYS, decay_weight
 from service.ranking.evidence import ANY_VERSION, NO_CELL, Use, evidence_of
-from service.ranking.examination import examination, passed_over
+from service.ranking.examination import fit_position_model, passed_over
 from service.ranking.exploration import Exploration, explore
 from service.ranking.judgement import Judgement, judge
 from service.ranking.prior import MEAN_RANGE, NO_HISTORY, STRENGTH_RANGE, Prior, fit_prior, scatter
@@ -345,8 +345,10 @@ def test_examination_is_told_apart_from_attraction() -> None:
     looked, attraction = np.array([1.0, 0.6, 0.35, 0.2]), random.uniform(0.1, 0.8, 60)
     shown = random.integers(20, 200, (60, 4)).astype(float)
     taken = random.binomial(shown.astype(int), attraction[:, None] * looked).astype(float)
-    assert examination(shown, taken) == pytest.approx(looked, abs=0.08)
-    assert examination(shown, np.zeros_like(taken)).tolist() == [1.0] * 4
+    model = fit_position_model(shown, taken)
+    assert model.looked == pytest.approx(looked, abs=0.08)
+    assert model.attraction == pytest.approx(attraction, abs=0.25)
+    assert fit_position_model(shown, np.zeros_like(taken)).looked.tolist() == [1.0] * 4
 
 
 def test_exploration_is_off_by_default() -> None:
