@@ -6,48 +6,27 @@ import hashlib
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.answers import Components, Evidence, Passage, RankedSkill, SearchAnswer, SearchRequest
+from service.answers import SearchAnswer, SearchRequest
 from service.confidence import CONFIDENCE_WORDS, judge_confidence
 from service.encoders import Encoders
+from service.explaining import Ranking, components, explain
 from service.learning import Learning
-from service.passages import SoughtWords, best_passage, excerpt
 from service.questions import checked_question, windows
 from service.ranking.blend import DEFAULT_WEIGHTS, Weights
-from service.ranking.exploration import Exploration, Explored, explore
+from service.ranking.exploration import Exploration, explore
 from service.ranking.fusion import DEPTH, fused_relevance, lexical_weight
-from service.ranking.judgement import Judgement, judge
-from service.ranking.reasons import Company, History, company_reasons, reasons
-from service.ranking.scope import SkillScope, scope_gain, scope_reasons
+from service.ranking.judgement import judge
+from service.ranking.scope import scope_gain
 from service.scoping import read_scope
 from store.clock import format_time, system_clock
 from store.protocol import Store
-from store.records import Candidate, SearchRecord, ServedSkill, SkillRecord, Tally
-
-_SHOWN_WORDS: Final = 4
-# So many uses at questions like this one are needed before their success is spoken of.
-_USES_TO_TELL: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """Candidates with everything that is known of them, in the order of the candidates."""
-
-    candidates: Sequence[Candidate]
-    tallies: Sequence[Tally | None]
-    fused: NDArray[np.float64]
-    scope: Sequence[SkillScope]
-    after: str | None
-    phase: str | None
-    weights: Weights
-    judgement: Judgement
-    explored: Explored
+from store.records import Candidate, SearchRecord, ServedSkill
 
 
 class SkillSearch:
@@ -94,19 +73,41 @@ class SkillSearch:
         words = self._store.terms(question)
         one = None if vectors is None else _one_vector(vectors)
         ranking = self._rank(candidates, words, request, one, model_id, weights=self.weights())
-        confidence = judge_confidence(candidates, model_id)
-        results = self._explain(ranking, words, request.limit)
-        answer = SearchAnswer(
-            search_id=str(uuid.uuid4()),
-            confidence=confidence,
-            message=CONFIDENCE_WORDS[confidence],
-            results=results,
+        first = [int(place) for place in ranking.explored.order[: request.limit]]
+        skills = self._store.skills_named([candidates[place].skill_name for place in first])
+        # A skill that another process removed since it was found is left out.
+        served = [place for place in first if candidates[place].skill_name in skills]
+        record = SearchRecord(
+            id=str(uuid.uuid4()),
+            searched_at=format_time(system_clock()),
+            query=question if self._keep_questions else None,
+            query_hash=hashlib.sha256(question.encode()).hexdigest(),
+            query_vector=None if one is None else one.tobytes(),
+            model_id=model_id,
+            session_id=request.session_id,
+            user_id=request.user_id,
+            project_id=request.project_id,
+            filters=_filters(request),
             weights_version=ranking.weights.version,
+            explored=ranking.explored.explored,
+            confidence=judge_confidence(candidates, model_id),
             degraded=degraded,
             elapsed_ms=round((time.perf_counter() - started) * 1000, 3),
+            results=[_logged(ranking, place, position) for position, place in enumerate(served, start=1)],
         )
-        self._record(request, question, vectors, model_id, answer, ranking)
-        return answer
+        # The disk syncs the record while the answer is put into words.
+        wait_until_recorded = self._store.start_recording(record)
+        results = explain(ranking, served, words, skills, self._store.chunks(list(skills)))
+        wait_until_recorded()
+        return SearchAnswer(
+            search_id=record.id,
+            confidence=record.confidence,
+            message=CONFIDENCE_WORDS[record.confidence],
+            results=results,
+            weights_version=record.weights_version,
+            degraded=degraded,
+            elapsed_ms=record.elapsed_ms,
+        )
 
     def order(self, request: SearchRequest, weights: Weights) -> list[str]:
         """Return the names of the skills in the order that some weights give, without recording anything."""
@@ -140,7 +141,7 @@ class SkillSearch:
         model_id: str | None,
         *,
         weights: Weights,
-    ) -> _Ranking:
+    ) -> Ranking:
         fused = fused_relevance(
             _column(candidate.similarity for candidate in candidates),
             _column(candidate.bm25 for candidate in candidates),
@@ -170,7 +171,7 @@ class SkillSearch:
                 weights=weights,
                 others=others,
             )
-        return _Ranking(
+        return Ranking(
             candidates=candidates,
             tallies=[known.get(name) for name in names],
             fused=fused,
@@ -182,166 +183,31 @@ class SkillSearch:
             explored=explore(judgement.blend, judgement.belief, weights, self._exploration, self._random),
         )
 
-    def _explain(self, ranking: _Ranking, words: Sequence[str], limit: int) -> list[RankedSkill]:
-        served = [int(place) for place in ranking.explored.order[:limit]]
-        names = [ranking.candidates[place].skill_name for place in served]
-        chunks = self._store.chunks(names)
-        skills = self._store.skills_named(names)
-        sought = SoughtWords(words)
-        results: list[RankedSkill] = []
-        for place in served:
-            name = ranking.candidates[place].skill_name
-            if name not in skills:
-                continue  # removed by another process since it was found
-            found = best_passage(sought, chunks.get(name, []))
-            text = found.text if found else ""
-            results.append(
-                RankedSkill(
-                    position=len(results) + 1,
-                    skill_name=name,
-                    description=skills[name].description or "",
-                    category=skills[name].category,
-                    document_path=skills[name].document_path,
-                    score=float(ranking.judgement.blend.score[place]),
-                    components=_components(ranking, place),
-                    evidence=_evidence(ranking, place),
-                    reasons=_reasons(ranking, place, sought, f"{_told(skills[name])} {text}"),
-                    passage=Passage(heading=found.heading, text=excerpt(sought, text)) if found else None,
-                )
-            )
-        return results
-
-    def _record(
-        self,
-        request: SearchRequest,
-        question: str,
-        vectors: NDArray[np.float32] | None,
-        model_id: str | None,
-        answer: SearchAnswer,
-        ranking: _Ranking,
-    ) -> None:
-        filters: dict[str, Any] = {
-            field: getattr(request, field)
-            for field in ("limit", "category", "workflow_phase")
-            if getattr(request, field) is not None
-        }
-        place = {candidate.skill_name: at for at, candidate in enumerate(ranking.candidates)}
-        self._store.record_search(
-            SearchRecord(
-                id=answer.search_id,
-                searched_at=format_time(system_clock()),
-                query=question if self._keep_questions else None,
-                query_hash=hashlib.sha256(question.encode()).hexdigest(),
-                query_vector=None if vectors is None else _one_vector(vectors).tobytes(),
-                model_id=model_id,
-                session_id=request.session_id,
-                user_id=request.user_id,
-                project_id=request.project_id,
-                filters=filters,
-                weights_version=answer.weights_version,
-                explored=ranking.explored.explored,
-                confidence=answer.confidence,
-                degraded=answer.degraded,
-                elapsed_ms=answer.elapsed_ms,
-                results=[
-                    ServedSkill(
-                        position=skill.position,
-                        skill_name=skill.skill_name,
-                        score=skill.score,
-                        components=_logged(ranking, place[skill.skill_name], skill.components),
-                    )
-                    for skill in answer.results
-                ],
-            )
-        )
-
 
 def _column(cells: Any) -> NDArray[np.float64]:
     return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
 
 
-def _logged(ranking: _Ranking, place: int, components: Components) -> dict[str, Any]:
+def _logged(ranking: Ranking, place: int, position: int) -> ServedSkill:
     """Return what is kept of a served skill: enough to try other weights on it later (`service.tuning`)."""
-    return {
-        **msgspec.to_builtins(components),
-        "gains": {name: float(gains[place]) for name, gains in ranking.judgement.gains.items()},
-        "believed": float(ranking.judgement.belief.mean[place]),
-        "propensity": float(ranking.explored.propensity[place]),
-    }
+    return ServedSkill(
+        position=position,
+        skill_name=ranking.candidates[place].skill_name,
+        score=float(ranking.judgement.blend.score[place]),
+        components={
+            **msgspec.to_builtins(components(ranking, place)),
+            "gains": {name: float(gains[place]) for name, gains in ranking.judgement.gains.items()},
+            "believed": float(ranking.judgement.belief.mean[place]),
+            "propensity": float(ranking.explored.propensity[place]),
+        },
+    )
+
+
+def _filters(request: SearchRequest) -> dict[str, Any]:
+    told = {field: getattr(request, field) for field in ("limit", "category", "workflow_phase")}
+    return {field: value for field, value in told.items() if value is not None}
 
 
 def _one_vector(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     mean = vectors.mean(axis=0)
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
-
-
-def _told(skill: SkillRecord) -> str:
-    return f"{skill.skill_name} {skill.description or ''}"
-
-
-def _components(ranking: _Ranking, place: int) -> Components:
-    candidate, blended = ranking.candidates[place], ranking.judgement.blend
-
-    def further(name: str) -> float:
-        return float(blended.others[name][place]) if name in blended.others else 0.0
-
-    return Components(
-        log_relevance=float(blended.log_relevance[place]),
-        success=float(blended.success[place]),
-        speed=float(blended.speed[place]),
-        choice=further("choice"),
-        co_use=further("co_use"),
-        phase=further("phase"),
-        scope=further("scope"),
-        fused=float(ranking.fused[place]),
-        similarity=candidate.similarity,
-        bm25=candidate.bm25,
-        fits=bool(blended.fits[place]),
-    )
-
-
-def _evidence(ranking: _Ranking, place: int) -> Evidence:
-    tally = ranking.tallies[place]
-    low, high = ranking.judgement.likely(place)
-    finished = tally.finished if tally else 0
-    return Evidence(
-        uses=finished,
-        completed=tally.completed if tally else 0,
-        failed=tally.failed if tally else 0,
-        abandoned=tally.abandoned if tally else 0,
-        cancelled=tally.cancelled if tally else 0,
-        completion_rate=100.0 * tally.completed / finished if tally and finished else None,
-        believed_success=float(ranking.judgement.belief.mean[place]),
-        believed_low=low,
-        believed_high=high,
-        uses_at_questions_like_this=round(ranking.judgement.uses_alike(place), 3),
-        typical_seconds=tally.typical_seconds if tally else None,
-        last_used=tally.last_invoked if tally else None,
-    )
-
-
-def _reasons(ranking: _Ranking, place: int, sought: SoughtWords, text: str) -> list[str]:
-    candidate, tally, judgement = ranking.candidates[place], ranking.tallies[place], ranking.judgement
-    tells = judgement.uses_alike(place) >= _USES_TO_TELL
-    said = reasons(
-        similarity=candidate.similarity,
-        matched_words=sought.words_in(text)[:_SHOWN_WORDS],
-        fits=bool(judgement.blend.fits[place]),
-        history=History(
-            completed=tally.completed if tally else 0,
-            finished=tally.finished if tally else 0,
-            typical_seconds=tally.typical_seconds if tally else None,
-            speed_gain=float(judgement.pace.gain[place]) if tally else 0.0,
-            likely=judgement.likely(place) if tells else None,
-        ),
-    )
-    drawn = ranking.explored.explored and place == ranking.explored.order[0] != judgement.blend.order[0]
-    company = Company(
-        after=ranking.after,
-        co_use_gain=float(judgement.gains["co_use"][place]),
-        phase=ranking.phase,
-        phase_gain=float(judgement.gains["phase"][place]),
-        choice_gain=float(judgement.gains["choice"][place]),
-        drawn=bool(drawn),
-    )
-    return [*said, *scope_reasons(ranking.scope[place]), *company_reasons(company)]

@@ -15,7 +15,7 @@ Idempotence
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -278,6 +278,9 @@ class SearchLog(Protocol):
 
     def record_search(self, search: SearchRecord) -> None:
         """Keep a search and the list that was served."""
+
+    def start_recording(self, search: SearchRecord) -> Callable[[], None]:
+        """Begin to keep a search; call what is returned to wait until it is durable, as `record_search` does."""
 
     def search(self, search_id: str) -> SearchRecord:
         """Return one search with its list. Raises `NotFound`."""

@@ -152,38 +152,46 @@ class EvidenceBook:
         day : float
             The present, in days since the landmark of `decay`.
         """
-        n = len(skill_names)
-        places = np.array([self._skills.get(name, -1) for name in skill_names], dtype=np.intp)
+        everyone = np.array([self._skills.get(name, -1) for name in skill_names], dtype=np.intp)
+        # Most candidates have no record, and their sums are all 0: only the others are worked out.
+        recorded = np.flatnonzero(everyone >= 0)
+        places = everyone[recorded]
         now = 1.0 / float(decay_weight(day, half_life_days=self._half_life_days))
         counts_for = now * self._fit(day).trust[:, None]
-        held = self._totals[places] * (places >= 0)[:, None, None, None]
-        near = self._near(places, question, n)
+        held = self._totals[places]
+        near = self._near(places, question, len(places))
         other = np.maximum(held[:, 0] + EARLIER_VERSIONS * held[:, 1] - near, 0.0) * counts_for
         near = near * counts_for
         near_s, near_f = counted(near[..., Stat.SUCCESS], near[..., Stat.FAILURE])
         other_s, other_f = counted(other[..., Stat.SUCCESS], other[..., Stat.FAILURE])
         timed = near.sum(axis=1) + OTHER_DURATIONS * other.sum(axis=1)
+
+        def of_all(column: NDArray[np.float64]) -> NDArray[np.float64]:
+            spread = np.zeros(len(everyone))
+            spread[recorded] = column
+            return spread
+
         return Found(
-            record=Record(near_s, near_f, other_s, other_f),
+            record=Record(of_all(near_s), of_all(near_f), of_all(other_s), of_all(other_f)),
             durations=Durations(
-                timed[:, Stat.TIMED],
-                timed[:, Stat.LOG_SECONDS],
-                timed[:, Stat.LOG_SECONDS_SQUARED],
-                timed[:, Stat.CENSORED],
-                timed[:, Stat.CENSORED_LOG_SECONDS],
+                of_all(timed[:, Stat.TIMED]),
+                of_all(timed[:, Stat.LOG_SECONDS]),
+                of_all(timed[:, Stat.LOG_SECONDS_SQUARED]),
+                of_all(timed[:, Stat.CENSORED]),
+                of_all(timed[:, Stat.CENSORED_LOG_SECONDS]),
             ),
-            preferred=concave(near[..., Stat.PREFERRED]).sum(axis=1),
-            passed_over=concave(near[..., Stat.PASSED_OVER]).sum(axis=1),
+            preferred=of_all(concave(near[..., Stat.PREFERRED]).sum(axis=1)),
+            passed_over=of_all(concave(near[..., Stat.PASSED_OVER]).sum(axis=1)),
         )
 
     def _near(self, places: NDArray[np.intp], question: NDArray[np.float32] | None, n: int) -> NDArray[np.float64]:
         near = np.zeros((n * REPORTER_SLOTS, len(Stat)))
-        if question is not None and self._cells:
+        if n and question is not None and self._cells:
             alike = alikeness((self._cell_directions[: len(self._cells)] @ question).astype(np.float64))
             touched = np.flatnonzero(alike)
             rows = np.concatenate([self._rows_in(cell) for cell in touched.tolist()] or [np.empty(0, dtype=np.intp)])
             candidate = np.full(len(self._skills) + 1, -1, dtype=np.intp)
-            candidate[places[places >= 0]] = np.flatnonzero(places >= 0)
+            candidate[places] = np.arange(n)
             skills, versions, cells, slots = self._keys[rows].T
             wanted = candidate[skills] >= 0
             rows, skills, versions, cells, slots = (part[wanted] for part in (rows, skills, versions, cells, slots))

@@ -30,10 +30,10 @@ class Judgement:
     prior: Prior
     gains: dict[str, NDArray[np.float64]]
 
-    def likely(self, place: int) -> tuple[float, float]:
-        """Return the 80% interval of a candidate's success at this question."""
-        low, high = self.belief.of(place).interval()
-        return float(low[0]), float(high[0])
+    def likely(self, places: NDArray[np.intp]) -> list[tuple[float, float]]:
+        """Return the 80% interval of success at this question of each of these candidates."""
+        low, high = self.belief.of(places).interval()
+        return list(zip(low.tolist(), high.tolist(), strict=True))
 
     def uses_alike(self, place: int) -> float:
         """Return how many uses at questions like this one stand behind a candidate, as they are counted."""

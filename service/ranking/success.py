@@ -44,10 +44,9 @@ class Belief:
     beta: NDArray[np.float64]
     known: NDArray[np.bool_]
 
-    def of(self, place: int) -> Belief:
-        """Return the belief about one skill alone."""
-        one = slice(place, place + 1)
-        return Belief(self.alpha[one], self.beta[one], self.known[one])
+    def of(self, places: NDArray[np.intp]) -> Belief:
+        """Return the belief about some of the skills, in the order of `places`."""
+        return Belief(self.alpha[places], self.beta[places], self.known[places])
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -74,10 +73,17 @@ class Belief:
         density = self.alpha[:, None] * rising + self.beta[:, None] * falling
         mass = np.cumsum(np.exp(density - density.max(axis=1, keepdims=True)), axis=1)
         below = (mass - 0.5 * np.diff(mass, axis=1, prepend=0.0)) / mass[:, -1:]
-        tails = ((1.0 - level) / 2, (1.0 + level) / 2)
-        found = [[float(np.interp(tail, *row)) for row in zip(below, log_odds, strict=True)] for tail in tails]
-        low, high = expit(np.array(found, dtype=np.float64).reshape(2, -1))
+        low, high = (expit(_crossing(below, log_odds, tail)) for tail in ((1.0 - level) / 2, (1.0 + level) / 2))
         return low, high
+
+
+def _crossing(rising: NDArray[np.float64], at: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Return where each row of `rising` reaches `level`, linear between the points `at`; (n, points) to (n,)."""
+    rows = np.arange(len(rising))
+    above = np.clip((rising < level).sum(axis=1), 1, rising.shape[1] - 1)
+    before, after = rising[rows, above - 1], rising[rows, above]
+    share = np.clip((level - before) / np.maximum(after - before, 1e-300), 0.0, 1.0)
+    return np.asarray(at[rows, above - 1] + share * (at[rows, above] - at[rows, above - 1]))
 
 
 def believe(record: Record, expected: NDArray[np.float64], prior: Prior) -> Belief:

@@ -107,10 +107,13 @@ ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash
 """
 # Two documents may have changed places; the other one gets its own place next, or is found anew by the next run.
 _VACATE_PATH: Final = """
-UPDATE skills SET document_path = NULL WHERE document_path = ? AND id <> ? AND removed_at IS NULL
+UPDATE skills SET document_path = NULL, index_seq = ? WHERE document_path = ? AND id <> ? AND removed_at IS NULL
 """
+# Whoever follows `index_seq` learns when a document begins or ceases to be served, not each move of its file.
 _UPDATE_PLACE: Final = """
-UPDATE skills SET document_path = ?, root = ?, copies = ?, problems = ? WHERE id = ?
+UPDATE skills SET document_path = ?, root = ?, copies = ?, problems = ?,
+                  index_seq = CASE WHEN document_path IS NULL THEN ? ELSE index_seq END
+WHERE id = ?
 """
 _REMOVE: Final = "UPDATE skills SET removed_at = ?, index_seq = ? WHERE id = ? AND removed_at IS NULL"
 _RUN: Final = "SELECT id, started_at, finished_at, roots, report FROM index_run WHERE id = ?"
@@ -261,11 +264,12 @@ class SqliteCatalogue:
     def update_document(
         self, skill_id: int, *, document_path: str, root: str, copies: Sequence[str], problems: Sequence[str]
     ) -> None:
-        bindings = (document_path, root, encode(list(copies)), encode(list(problems)), skill_id)
+        place = (document_path, root, encode(list(copies)), encode(list(problems)))
 
         def unit(connection: apsw.Connection) -> None:
-            connection.execute(_VACATE_PATH, (document_path, skill_id))
-            connection.execute(_UPDATE_PLACE, bindings)
+            seq = value(connection, _NEXT_SEQ)
+            connection.execute(_VACATE_PATH, (seq, document_path, skill_id))
+            connection.execute(_UPDATE_PLACE, (*place, seq, skill_id))
 
         self._db.write("update_document", unit)
 

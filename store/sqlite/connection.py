@@ -25,6 +25,9 @@ PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -32000;
 """
 
+# The words of the full-text index, as a table of this connection.
+_VOCABULARY = "CREATE VIRTUAL TABLE temp.skill_vocabulary USING fts5vocab(main, skill_fts, row)"
+
 
 def open_connection(path: Path, *, readonly: bool) -> apsw.Connection:
     """Open `path`, which a migration has already brought into being, with sqlite-vec loaded.
@@ -42,6 +45,7 @@ def open_connection(path: Path, *, readonly: bool) -> apsw.Connection:
         connection.load_extension(sqlite_vec.loadable_path())
         connection.enable_load_extension(False)
         connection.execute(_PRAGMAS)
+        connection.execute(_VOCABULARY)
         return connection
 
 

@@ -19,7 +19,7 @@ from store.sqlite.checkpoints import Checkpointer
 from store.sqlite.connection import open_connection, translated
 from store.sqlite.occupancy import share
 from store.sqlite.readers import READ_DEADLINE_S, Readers
-from store.sqlite.writer import Writer
+from store.sqlite.writer import Pending, Writer
 
 T = TypeVar("T")
 SLOW_MS: Final = 100.0
@@ -70,6 +70,10 @@ class Database:
     def write(self, name: str, unit: Callable[[apsw.Connection], T]) -> T:
         """Run `unit` on the writer; return when it is durable. Waiting for others is not the unit's slowness."""
         return self._writer.run(self._noted(name, unit))
+
+    def submit(self, name: str, unit: Callable[[apsw.Connection], T]) -> Pending[T]:
+        """Queue `unit`; what is returned is done once the unit is durable."""
+        return self._writer.submit(self._noted(name, unit))
 
     def write_soon(self, name: str, unit: Callable[[apsw.Connection], object]) -> None:
         """Queue `unit` and go on: for what can be derived again, since nobody hears whether it was stored."""

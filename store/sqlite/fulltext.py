@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 # Scripts written without spaces, which unicode61 would keep as one token for a whole sentence.
@@ -40,12 +41,12 @@ def terms_of(text: str) -> list[str]:
     return [word for word in words if word not in STOP_WORDS] or words
 
 
-def match_any(text: str) -> str | None:
-    """Return an FTS5 expression that matches any word of `text`, None when it has no word.
+def match_any(words: Sequence[str]) -> str:
+    """Return an FTS5 expression that matches any of `words` (`terms_of`), of which there is at least one.
 
     Every word is quoted, so nothing of the text is ever read as FTS5 syntax. A word that occurs twice counts twice.
     """
-    return " OR ".join(f'"{term}"' for term in terms_of(text)) or None
+    return " OR ".join(f'"{word}"' for word in words)
 
 
 def match_all_prefixes(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The hot copy of the live generation's vectors: one contiguous float32 matrix in memory.
+"""The hot copy of the live generation: one contiguous float32 matrix of vectors, with names and categories beside it.
 
 It follows the database through what each reader's snapshot says (the live generation and the newest `index_seq`),
 two index look-ups, so it notices every writer, those in other processes too.
@@ -7,7 +7,8 @@ two index look-ups, so it notices every writer, those in other processes too.
 from __future__ import annotations
 
 import threading
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import apsw
 import numpy as np
@@ -20,9 +21,25 @@ SELECT (SELECT generation FROM index_state WHERE status = 'live'),
        (SELECT dimension FROM index_state WHERE status = 'live'),
        (SELECT max(index_seq) FROM skills)
 """
-_ALL: Final = "SELECT skill_id, embedding FROM skill_vector"
+_SERVED: Final = "s.document_path IS NOT NULL AND s.removed_at IS NULL"
+_ALL: Final = f"""
+SELECT v.skill_id, v.embedding, s.skill_name, s.category
+FROM skill_vector v JOIN skills s ON s.id = v.skill_id WHERE {_SERVED}
+"""
 _CHANGED: Final = "SELECT id FROM skills WHERE index_seq > ? ORDER BY index_seq"
-_ONE: Final = "SELECT embedding FROM skill_vector WHERE skill_id = ?"
+_ONE: Final = f"""
+SELECT v.embedding, s.skill_name, s.category
+FROM skill_vector v JOIN skills s ON s.id = v.skill_id WHERE v.skill_id = ? AND {_SERVED}
+"""
+
+
+class Found(NamedTuple):
+    """A skill and its cosine with the question, in [-1, 1]; None when the question has no vector."""
+
+    skill_id: int
+    skill_name: str
+    category: str | None
+    similarity: float | None
 
 
 class VectorMatrix:
@@ -34,31 +51,56 @@ class VectorMatrix:
         self._seq = -1
         self._rows = np.empty((0, 0), dtype=np.float32)
         self._ids = np.empty(0, dtype=np.int64)
+        self._names: list[str] = []
+        # Categories are numbered, so that one comparison of the whole column narrows a search.
+        self._categories = np.empty(0, dtype=np.int32)
+        self._category_codes: dict[str | None, int] = {}
+        self._category_names: list[str | None] = []
         self._place: dict[int, int] = {}
 
-    def similarities(
-        self, connection: apsw.Connection, vectors: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return every skill's cosine with its nearest row of `vectors`.
+    def nearest(
+        self,
+        connection: apsw.Connection,
+        vectors: NDArray[np.float32] | None,
+        *,
+        depth: int,
+        category: str | None = None,
+        also: Iterable[int] = (),
+    ) -> list[Found]:
+        """Return the `depth` skills nearest to any row of `vectors`, and those of `also` that are held.
 
         Parameters
         ----------
         connection : apsw.Connection
             Inside a read transaction; the matrix is brought to its snapshot first.
-        vectors : float32 (windows, dimension), rows L2-normalised
+        vectors : float32 (windows, dimension), rows L2-normalised, or None
+            None, or vectors of another dimension than the live generation's, measure nothing.
+        depth : int
+        category : str, optional
+            Only skills of this category are among the nearest.
+        also : iterable of int
+            Skill ids.
 
         Returns
         -------
-        ids : int64 (skills,)
-        cosines : float32 (skills,), in [-1, 1]
-            Both empty when the vectors' dimension is not the live generation's.
+        list of Found
+            In no particular order, each skill once.
         """
         with self._lock:
             self._follow(connection)
-            if not self._place or vectors.shape[1] != self._rows.shape[1]:
-                return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
             held = len(self._place)
-            return self._ids[:held].copy(), np.clip(_nearest_window(self._rows[:held], vectors), -1.0, 1.0)
+            places = {self._place[skill_id] for skill_id in also if skill_id in self._place}
+            if not held or vectors is None or not len(vectors) or vectors.shape[1] != self._rows.shape[1]:
+                return [self._found(place, None) for place in places]
+            cosines = np.clip(_nearest_window(self._rows[:held], vectors), -1.0, 1.0)
+            eligible = cosines
+            if category is not None:
+                code = self._category_codes.get(category, -1)
+                eligible = np.where(self._categories[:held] == code, cosines, -np.inf)
+            take = min(depth, held)
+            near = np.argpartition(eligible, held - take)[held - take :]
+            places.update(near[np.isfinite(eligible[near])].tolist())
+            return [self._found(place, float(cosines[place])) for place in places]
 
     def vector(self, connection: apsw.Connection, skill_id: int) -> NDArray[np.float32] | None:
         """Return one skill's vector, None when it has none."""
@@ -66,6 +108,12 @@ class VectorMatrix:
             self._follow(connection)
             place = self._place.get(skill_id)
             return None if place is None else self._rows[place].copy()
+
+    def held(self, connection: apsw.Connection) -> int:
+        """Return how many skills have a vector."""
+        with self._lock:
+            self._follow(connection)
+            return len(self._place)
 
     def follow(self, connection: apsw.Connection) -> None:
         """Bring the matrix to the connection's snapshot."""
@@ -84,7 +132,7 @@ class VectorMatrix:
                 if row is None:
                     self._forget(skill_id)
                 else:
-                    self._put(skill_id, np.frombuffer(row[0], dtype=np.float32))
+                    self._put(skill_id, np.frombuffer(row[0], dtype=np.float32), row[1], row[2])
         # A snapshot may be older than the matrix, when two searches overlap; it must not turn the matrix back.
         self._generation, self._seq = generation, max(self._seq, seq or 0)
 
@@ -92,10 +140,12 @@ class VectorMatrix:
         held = rows(connection, _ALL)
         self._ids = np.array([row[0] for row in held], dtype=np.int64)
         self._rows = np.frombuffer(b"".join(row[1] for row in held), dtype=np.float32).reshape(-1, dimension).copy()
+        self._names = [row[2] for row in held]
+        self._categories = np.array([self._code(row[3]) for row in held], dtype=np.int32)
         self._place = {int(skill_id): place for place, skill_id in enumerate(self._ids)}
         self._seq = -1
 
-    def _put(self, skill_id: int, vector: NDArray[np.float32]) -> None:
+    def _put(self, skill_id: int, vector: NDArray[np.float32], name: str, category: str | None) -> None:
         place = self._place.get(skill_id)
         if place is None:
             place = len(self._place)
@@ -103,9 +153,13 @@ class VectorMatrix:
                 grown = max(64, place * 2)
                 self._rows = np.resize(self._rows, (grown, vector.shape[0]))
                 self._ids = np.resize(self._ids, grown)
+                self._categories = np.resize(self._categories, grown)
             self._place[skill_id] = place
             self._ids[place] = skill_id
+            self._names.append(name)
         self._rows[place] = vector
+        self._names[place] = name
+        self._categories[place] = self._code(category)
 
     def _forget(self, skill_id: int) -> None:
         place = self._place.pop(skill_id, None)
@@ -115,7 +169,20 @@ class VectorMatrix:
         if place != last:
             self._rows[place] = self._rows[last]
             self._ids[place] = self._ids[last]
+            self._names[place] = self._names[last]
+            self._categories[place] = self._categories[last]
             self._place[int(self._ids[place])] = place
+        self._names.pop()
+
+    def _code(self, category: str | None) -> int:
+        code = self._category_codes.setdefault(category, len(self._category_names))
+        if code == len(self._category_names):
+            self._category_names.append(category)
+        return code
+
+    def _found(self, place: int, similarity: float | None) -> Found:
+        category = self._category_names[self._categories[place]]
+        return Found(int(self._ids[place]), self._names[place], category, similarity)
 
 
 def _nearest_window(rows: NDArray[np.float32], windows: NDArray[np.float32]) -> NDArray[np.float32]:

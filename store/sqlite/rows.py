@@ -33,13 +33,11 @@ def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] | dic
 
 def record(kind: type[R], row: tuple[Any, ...], *, json: frozenset[str] = frozenset()) -> R:
     """Build a record from a row whose columns stand in the order of the record's fields; decode the `json` ones."""
-    fields = kind.__struct_fields__
-    return kind(
-        **{
-            name: msgspec.json.decode(cell) if name in json and cell is not None else cell
-            for name, cell in zip(fields, row, strict=True)
-        }
-    )
+    cells = dict(zip(kind.__struct_fields__, row, strict=True))
+    for name in json:
+        if cells[name] is not None:
+            cells[name] = msgspec.json.decode(cells[name])
+    return kind(**cells)
 
 
 def narrowed(*conditions: tuple[LiteralString, Any]) -> tuple[str, tuple[Any, ...]]:

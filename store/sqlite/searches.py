@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import apsw
@@ -38,6 +39,9 @@ class SqliteSearchLog:
     _db: Database
 
     def record_search(self, search: SearchRecord) -> None:
+        self.start_recording(search)()
+
+    def start_recording(self, search: SearchRecord) -> Callable[[], None]:
         def unit(connection: apsw.Connection) -> None:
             kept = _find(connection, search.id)
             if kept is not None:
@@ -72,7 +76,7 @@ class SqliteSearchLog:
                 [(search.id, r.position, r.skill_name, r.score, encode(r.components)) for r in search.results],
             )
 
-        self._db.write("record_search", unit)
+        return self._db.submit("record_search", unit).result
 
     def search(self, search_id: str) -> SearchRecord:
         def query(connection: apsw.Connection) -> SearchRecord:

@@ -16,6 +16,7 @@ from store.sqlite.retrieval import SqliteRetrieval
 from store.sqlite.searches import SqliteSearchLog
 from store.sqlite.signals import SqliteSignals
 from store.sqlite.tracking import SqliteTracking
+from store.sqlite.vocabulary import Vocabulary
 
 
 class SqliteStore(
@@ -42,6 +43,7 @@ class SqliteStore(
     def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
         self._db = Database(path, clock)
         self._matrix = VectorMatrix()
+        self._vocabulary = Vocabulary()
 
     def close(self) -> None:
         """Commit what was accepted, then release every resource. Calling it again does nothing."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 
 def seconds_of(call: Callable[[], object]) -> float:
@@ -26,3 +28,9 @@ def verdict(name: str, ratio: float, aim: float, *, at_most: bool) -> str:
     """Write a ratio beside its aim."""
     met = ratio <= aim if at_most else ratio >= aim
     return f"{name:<62} {ratio:>10.2f}        aim {'≤' if at_most else '≥'} {aim}: {'met' if met else 'MISSED'}"
+
+
+def resident_mb() -> float:
+    """Return the memory that this process holds, in MB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

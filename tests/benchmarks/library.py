@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.protocol import Encoder
+from indexer.discovery import Found, find_documents
+from indexer.document import SkillDocument, UnparsableDocument, parse_document, read_bytes
+from indexer.pieces import PIECES_SCHEMA, embedded_text
 from service.demo.replay import LIBRARY
+from store.protocol import Store
+from store.records import Chunk, DocumentWrite
+
+# Encoding takes the time; variants of so many documents are as varied as a search can tell.
+_ENCODED = 600
+# The cosine of a variant with its original is about 0.93.
+_DISTANCE = 0.4
+_BODY_CHARS = 2_000
 
 WORDS = """
     invoice ledger tensor gasket orbit pollen kernel harbor violin parser quartz meadow turbine cipher lantern falcon
@@ -28,3 +44,51 @@ def make_library(folder: Path, count: int, *, seed: int = 0) -> Path:
         target.mkdir(parents=True)
         (target / "SKILL.md").write_text("\n".join(lines), encoding="utf-8")
     return folder
+
+
+def write_variants(store: Store, encoder: Encoder, root: Path, count: int, *, seed: int = 0) -> None:
+    """Write `count` skills: documents below `root` with other names, bodies cut short, and vectors moved a little."""
+    rng = np.random.default_rng(seed)
+    documents = _parsed(root)[:_ENCODED]
+    vectors = encoder.encode_documents([embedded_text(document) for document in documents])
+    generation = store.open_generation(encoder.model_id, encoder.dimension, PIECES_SCHEMA).generation
+
+    def write(number: int, moved: NDArray[np.float32]) -> None:
+        store.write_document(_variant(documents[number % len(documents)], number, moved), generation)
+
+    # Many hands, so that the writer commits groups.
+    with ThreadPoolExecutor(64) as pool:
+        for start in range(0, count, 4096):
+            numbers = np.arange(start, min(start + 4096, count))
+            away = rng.standard_normal((len(numbers), encoder.dimension), dtype=np.float32)
+            moved = vectors[numbers % len(documents)] + away * (_DISTANCE / encoder.dimension**0.5)
+            moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+            list(pool.map(write, numbers.tolist(), moved))
+
+
+def _variant(document: SkillDocument, number: int, vector: NDArray[np.float32]) -> DocumentWrite:
+    name, body = f"{document.skill_name}-{number}", document.body[:_BODY_CHARS]
+    return DocumentWrite(
+        skill_name=name,
+        declared_name=document.skill_name,
+        category=None,
+        description=document.description,
+        body=body,
+        document_path=f"/variants/{number}/SKILL.md",
+        root="/variants",
+        content_hash=str(number),
+        size_bytes=len(body),
+        chunks=[Chunk(ordinal=1, kind="body", heading="", text=body, span_start=0, span_end=len(body))],
+        vector=vector,
+    )
+
+
+def _parsed(root: Path) -> list[SkillDocument]:
+    parsed = []
+    for found in find_documents([root]):
+        if isinstance(found, Found):
+            try:
+                parsed.append(parse_document(read_bytes(found), found))
+            except UnparsableDocument:
+                continue
+    return parsed

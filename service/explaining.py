@@ -1,0 +1,152 @@
+"""From a ranking to what a person reads: components, evidence, reasons and the passage that speaks to the question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.answers import Components, Evidence, Passage, RankedSkill
+from service.passages import SoughtWords, best_passage, excerpt
+from service.ranking.blend import Weights
+from service.ranking.exploration import Explored
+from service.ranking.judgement import Judgement
+from service.ranking.reasons import Company, History, company_reasons, reasons
+from service.ranking.scope import SkillScope, scope_reasons
+from store.records import Candidate, Chunk, SkillRecord, Tally
+
+_SHOWN_WORDS: Final = 4
+# So many uses at questions like this one are needed before their success is spoken of.
+_USES_TO_TELL: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Candidates with everything that is known of them, in the order of the candidates."""
+
+    candidates: Sequence[Candidate]
+    tallies: Sequence[Tally | None]
+    fused: NDArray[np.float64]
+    scope: Sequence[SkillScope]
+    after: str | None
+    phase: str | None
+    weights: Weights
+    judgement: Judgement
+    explored: Explored
+
+
+def explain(
+    ranking: Ranking,
+    served: Sequence[int],
+    words: Sequence[str],
+    skills: dict[str, SkillRecord],
+    chunks: dict[str, list[Chunk]],
+) -> list[RankedSkill]:
+    """Return the lines of an answer.
+
+    Parameters
+    ----------
+    ranking : Ranking
+    served : sequence of int
+        Places of candidates, best first.
+    words : sequence of str
+        Of the question, as lexical search looks for them.
+    skills : dict of str to SkillRecord
+        Holds every served candidate.
+    chunks : dict of str to list of Chunk
+    """
+    sought = SoughtWords(words)
+    likely = ranking.judgement.likely(np.array(served, dtype=np.intp))
+    results = []
+    for position, (place, interval) in enumerate(zip(served, likely, strict=True), start=1):
+        skill = skills[ranking.candidates[place].skill_name]
+        found = best_passage(sought, chunks.get(skill.skill_name, []))
+        text = found.text if found else ""
+        told = f"{skill.skill_name} {skill.description or ''} {text}"
+        results.append(
+            RankedSkill(
+                position=position,
+                skill_name=skill.skill_name,
+                description=skill.description or "",
+                category=skill.category,
+                document_path=skill.document_path,
+                score=float(ranking.judgement.blend.score[place]),
+                components=components(ranking, place),
+                evidence=_evidence(ranking, place, interval),
+                reasons=_reasons(ranking, place, interval, sought.words_in(told)[:_SHOWN_WORDS]),
+                passage=Passage(heading=found.heading, text=excerpt(sought, text)) if found else None,
+            )
+        )
+    return results
+
+
+def components(ranking: Ranking, place: int) -> Components:
+    """Return what made a candidate's score."""
+    candidate, blended = ranking.candidates[place], ranking.judgement.blend
+
+    def further(name: str) -> float:
+        return float(blended.others[name][place]) if name in blended.others else 0.0
+
+    return Components(
+        log_relevance=float(blended.log_relevance[place]),
+        success=float(blended.success[place]),
+        speed=float(blended.speed[place]),
+        choice=further("choice"),
+        co_use=further("co_use"),
+        phase=further("phase"),
+        scope=further("scope"),
+        fused=float(ranking.fused[place]),
+        similarity=candidate.similarity,
+        bm25=candidate.bm25,
+        fits=bool(blended.fits[place]),
+    )
+
+
+def _evidence(ranking: Ranking, place: int, likely: tuple[float, float]) -> Evidence:
+    tally = ranking.tallies[place]
+    low, high = likely
+    finished = tally.finished if tally else 0
+    return Evidence(
+        uses=finished,
+        completed=tally.completed if tally else 0,
+        failed=tally.failed if tally else 0,
+        abandoned=tally.abandoned if tally else 0,
+        cancelled=tally.cancelled if tally else 0,
+        completion_rate=100.0 * tally.completed / finished if tally and finished else None,
+        believed_success=float(ranking.judgement.belief.mean[place]),
+        believed_low=low,
+        believed_high=high,
+        uses_at_questions_like_this=round(ranking.judgement.uses_alike(place), 3),
+        typical_seconds=tally.typical_seconds if tally else None,
+        last_used=tally.last_invoked if tally else None,
+    )
+
+
+def _reasons(ranking: Ranking, place: int, likely: tuple[float, float], matched: list[str]) -> list[str]:
+    candidate, tally, judgement = ranking.candidates[place], ranking.tallies[place], ranking.judgement
+    tells = judgement.uses_alike(place) >= _USES_TO_TELL
+    said = reasons(
+        similarity=candidate.similarity,
+        matched_words=matched,
+        fits=bool(judgement.blend.fits[place]),
+        history=History(
+            completed=tally.completed if tally else 0,
+            finished=tally.finished if tally else 0,
+            typical_seconds=tally.typical_seconds if tally else None,
+            speed_gain=float(judgement.pace.gain[place]) if tally else 0.0,
+            likely=likely if tells else None,
+        ),
+    )
+    drawn = ranking.explored.explored and place == ranking.explored.order[0] != judgement.blend.order[0]
+    company = Company(
+        after=ranking.after,
+        co_use_gain=float(judgement.gains["co_use"][place]),
+        phase=ranking.phase,
+        phase_gain=float(judgement.gains["phase"][place]),
+        choice_gain=float(judgement.gains["choice"][place]),
+        drawn=bool(drawn),
+    )
+    return [*said, *scope_reasons(ranking.scope[place]), *company_reasons(company)]

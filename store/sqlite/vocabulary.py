@@ -1,0 +1,79 @@
+"""The words of the full-text index: how many documents hold each, remembered until the catalogue changes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+
+from store.sqlite.rows import value
+
+# A library of this size is searched by every word within a few milliseconds.
+SMALL_LIBRARY: Final = 10_000
+# Scoring a document for a word takes half a microsecond; beyond this many a search would wait for its commonest words.
+POSTINGS: Final = 6_000
+POSTINGS_A_WORD: Final = 1_500
+
+_SEQ: Final = "SELECT coalesce(max(index_seq), 0) FROM skills"
+_DOCUMENTS: Final = "SELECT doc FROM skill_vocabulary WHERE term = ?"
+# As `skill_fts` is declared: what is asked of the vocabulary must be what the index made of the word.
+_TOKENIZER: Final = ("porter", ["unicode61", "remove_diacritics", "2"])
+
+
+class Vocabulary:
+    """Looks words up in the index that a connection sees."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seq = -1
+        self._documents: dict[str, int] = {}
+
+    def documents(self, connection: apsw.Connection, words: Sequence[str]) -> list[int]:
+        """Return how many documents hold each word, at most, as the index spells words."""
+        with self._lock:
+            seq = int(value(connection, _SEQ))
+            if seq != self._seq:
+                self._seq, self._documents = seq, {}
+            known = self._documents
+        found = []
+        for word in words:
+            if word not in known:
+                known[word] = _rarest(connection, word)
+            found.append(known[word])
+        return found
+
+    def telling(self, connection: apsw.Connection, words: Sequence[str]) -> list[str]:
+        """Return `words` without the commonest ones when all of them together would match too much.
+
+        Parameters
+        ----------
+        connection : apsw.Connection
+            Inside a read transaction.
+        words : sequence of str
+            Of a question, repeated as they occur.
+
+        Returns
+        -------
+        list of str
+            In the order of `words`: the rarest whose documents add up to at most `POSTINGS`, or `POSTINGS_A_WORD` for
+            each distinct word; never none of those that any document holds.
+        """
+        times = Counter(words)
+        budget = max(POSTINGS, POSTINGS_A_WORD * len(times))
+        kept, spent = set(), 0
+        for held, word in sorted(zip(self.documents(connection, list(times)), times, strict=True)):
+            spent += held * times[word]
+            if spent > budget and spent > held * times[word]:
+                break
+            kept.add(word)
+        return [word for word in words if word in kept]
+
+
+def _rarest(connection: apsw.Connection, word: str) -> int:
+    """Return how many documents hold the rarest part of `word`: the index splits `snake_case` in two."""
+    tokenize = connection.fts5_tokenizer(*_TOKENIZER)
+    parts = tokenize(word.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
+    return min((int(value(connection, _DOCUMENTS, (part,)) or 0) for part in parts), default=0)
