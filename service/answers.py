@@ -23,6 +23,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     project_id: Identifier | None = None
     workflow_phase: Identifier | None = None
     category: Annotated[str, msgspec.Meta(description="Only skills of this category.")] | None = None
+    group: Annotated[bool, msgspec.Meta(description="Show near-identical skills as one, naming the others.")] = True
 
 
 class Components(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +75,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
-    """One skill of the answer."""
+    """One skill of the answer; `near_identical` names the skills that it stands for, best first."""
 
     position: int
     skill_name: str
@@ -86,6 +87,7 @@ class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence
     reasons: list[str]
     passage: Passage | None
+    near_identical: list[str]
 
 
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +36,11 @@ class Ranking:
     weights: Weights
     judgement: Judgement
     explored: Explored
+    stands_for: Mapping[int, Sequence[int]]
+
+    def near_identical(self, place: int) -> list[str]:
+        """Return the names of the skills that a served candidate stands for, best first."""
+        return [self.candidates[other].skill_name for other in self.stands_for[place]]
 
 
 def explain(
@@ -78,6 +83,7 @@ def explain(
                 evidence=_evidence(ranking, place, interval),
                 reasons=_reasons(ranking, place, interval, sought.words_in(told)[:_SHOWN_WORDS]),
                 passage=Passage(heading=found.heading, text=excerpt(sought, text)) if found else None,
+                near_identical=ranking.near_identical(place),
             )
         )
     return results
@@ -141,6 +147,8 @@ def _reasons(ranking: Ranking, place: int, likely: tuple[float, float], matched:
         ),
     )
     drawn = ranking.explored.explored and place == ranking.explored.order[0] != judgement.blend.order[0]
+    others = len(ranking.stands_for[place])
+    copies = [f"one of {others + 1} near-identical skills"] if others else []
     company = Company(
         after=ranking.after,
         co_use_gain=float(judgement.gains["co_use"][place]),
@@ -149,4 +157,4 @@ def _reasons(ranking: Ranking, place: int, likely: tuple[float, float], matched:
         choice_gain=float(judgement.gains["choice"][place]),
         drawn=bool(drawn),
     )
-    return [*said, *scope_reasons(ranking.scope[place]), *company_reasons(company)]
+    return [*said, *copies, *scope_reasons(ranking.scope[place]), *company_reasons(company)]

@@ -6,7 +6,8 @@ import hashlib
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -21,12 +22,17 @@ from service.questions import checked_question, windows
 from service.ranking.blend import DEFAULT_WEIGHTS, Weights
 from service.ranking.exploration import Exploration, explore
 from service.ranking.fusion import DEPTH, fused_relevance, lexical_weight
+from service.ranking.grouping import representatives, shared_relevance
 from service.ranking.judgement import judge
 from service.ranking.scope import scope_gain
 from service.scoping import read_scope
 from store.clock import format_time, system_clock
 from store.protocol import Store
 from store.records import Candidate, SearchRecord, ServedSkill
+
+# So many candidates are looked through for near-identical ones: the best few times as many as are asked for.
+_GROUPED_PER_RESULT: Final = 3
+_GROUPED_AT_LEAST: Final = 20
 
 
 class SkillSearch:
@@ -110,13 +116,19 @@ class SkillSearch:
         )
 
     def order(self, request: SearchRequest, weights: Weights) -> list[str]:
-        """Return the names of the skills in the order that some weights give, without recording anything."""
+        """Return the names of the skills in the order that some weights give, without recording anything.
+
+        Near-identical skills follow the one that stands for them.
+        """
         question = checked_question(request.query)
         vectors, model_id, _ = self._encode(question)
         candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
         one = None if vectors is None else _one_vector(vectors)
         ranking = self._rank(candidates, self._store.terms(question), request, one, model_id, weights=weights)
-        return [candidates[int(place)].skill_name for place in ranking.judgement.blend.order[: request.limit]]
+        found = [
+            candidates[place].skill_name for first, others in ranking.stands_for.items() for place in (first, *others)
+        ]
+        return found[: request.limit]
 
     def weights(self) -> Weights:
         """Return the weights that rank: those adopted last, or those of the release."""
@@ -147,6 +159,8 @@ class SkillSearch:
             _column(candidate.bm25 for candidate in candidates),
             lexical_weight=lexical_weight(len(set(words))),
         )
+        groups = self._groups(candidates, fused, request, weights) if request.group else []
+        fused = shared_relevance(fused, groups)
         names = [candidate.skill_name for candidate in candidates]
         known = self._store.tallies(names)
         self.learning.learn()
@@ -171,6 +185,11 @@ class SkillSearch:
                 weights=weights,
                 others=others,
             )
+        stands_for = representatives(judgement.blend.order, groups)
+        shown = np.array(list(stands_for), dtype=np.intp)
+        fits = np.zeros_like(judgement.blend.fits)
+        fits[shown] = judgement.blend.fits[shown]
+        served = replace(judgement.blend, order=shown, fits=fits)
         return Ranking(
             candidates=candidates,
             tallies=[known.get(name) for name in names],
@@ -180,8 +199,18 @@ class SkillSearch:
             phase=request.workflow_phase,
             weights=weights,
             judgement=judgement,
-            explored=explore(judgement.blend, judgement.belief, weights, self._exploration, self._random),
+            explored=explore(served, judgement.belief, weights, self._exploration, self._random),
+            stands_for=stands_for,
         )
+
+    def _groups(
+        self, candidates: Sequence[Candidate], fused: NDArray[np.float64], request: SearchRequest, weights: Weights
+    ) -> list[list[int]]:
+        """Return the near-identical candidates, by their places, among those that may be served."""
+        deep = np.argsort(-fused, kind="stable")[: _GROUPED_PER_RESULT * request.limit + _GROUPED_AT_LEAST]
+        may_be_served = np.union1d(deep, np.flatnonzero(fused >= fused.max(initial=-np.inf) - weights.gate))
+        place = {candidates[at].skill_id: at for at in may_be_served.tolist()}
+        return [[place[skill_id] for skill_id in group] for group in self._store.near_duplicates(list(place))]
 
 
 def _column(cells: Any) -> NDArray[np.float64]:
@@ -196,6 +225,7 @@ def _logged(ranking: Ranking, place: int, position: int) -> ServedSkill:
         score=float(ranking.judgement.blend.score[place]),
         components={
             **msgspec.to_builtins(components(ranking, place)),
+            "near_identical": ranking.near_identical(place),
             "gains": {name: float(gains[place]) for name, gains in ranking.judgement.gains.items()},
             "believed": float(ranking.judgement.belief.mean[place]),
             "propensity": float(ranking.explored.propensity[place]),
@@ -204,8 +234,10 @@ def _logged(ranking: Ranking, place: int, position: int) -> ServedSkill:
 
 
 def _filters(request: SearchRequest) -> dict[str, Any]:
-    told = {field: getattr(request, field) for field in ("limit", "category", "workflow_phase")}
-    return {field: value for field, value in told.items() if value is not None}
+    told: dict[str, Any] = {field: getattr(request, field) for field in ("limit", "category", "workflow_phase")}
+    return {field: value for field, value in told.items() if value is not None} | (
+        {} if request.group else {"group": False}
+    )
 
 
 def _one_vector(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

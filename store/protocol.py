@@ -173,6 +173,12 @@ class Retrieval(Protocol):
     def similar(self, skill_name: str, *, limit: int) -> list[Candidate]:
         """Return the skills nearest to a skill by vector, nearest first, itself left out. Raises `NotFound`."""
 
+    def near_duplicates(self, skill_ids: Sequence[int]) -> list[list[int]]:
+        """Return the groups of two or more near-identical skills among these, each in the order of `skill_ids`.
+
+        Told from what the documents say (`store.near_duplicates`), as of now; a skill is in one group at most.
+        """
+
     def refresh(self) -> None:
         """Load what other processes indexed meanwhile. Searches do this by themselves."""
 

@@ -26,11 +26,15 @@ class SkillDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimilarSkill(msgspec.Struct, frozen=True, kw_only=True):
-    """A skill near another by meaning; similarity is the cosine of their vectors."""
+    """A skill near another by meaning; similarity is the cosine of their vectors.
+
+    `near_identical` skills say nearly the same in nearly the same words; a search shows them as one.
+    """
 
     skill_name: str
     category: str | None
     similarity: float
+    near_identical: bool
 
 
 class SkillController(Controller):
@@ -71,8 +75,17 @@ class SkillController(Controller):
 
     @get("/{skill_name:str}/similar", operation_id="getSimilarSkills", sync_to_thread=True)
     def similar(self, skill_name: FromPath[str], store: GivenStore, limit: Limit = 10) -> list[SimilarSkill]:
-        """Return the skills nearest by meaning."""
+        """Return the skills nearest by meaning, and which of them are near-identical."""
+        near = store.similar(skill_name, limit=limit)
+        itself = store.skill(skill_name).id
+        groups = store.near_duplicates([itself, *(candidate.skill_id for candidate in near)])
+        same = next((set(group) for group in groups if itself in group), set())
         return [
-            SimilarSkill(skill_name=c.skill_name, category=c.category, similarity=c.similarity or 0.0)
-            for c in store.similar(skill_name, limit=limit)
+            SimilarSkill(
+                skill_name=candidate.skill_name,
+                category=candidate.category,
+                similarity=candidate.similarity or 0.0,
+                near_identical=candidate.skill_id in same,
+            )
+            for candidate in near
         ]

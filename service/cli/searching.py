@@ -31,6 +31,7 @@ def search(
     question: Annotated[str, typer.Argument(help="What you want to do; - reads it from standard input.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_RESULTS)] = 5,
     category: Annotated[str | None, typer.Option(help="Only skills of this category.")] = None,
+    group: Annotated[bool, typer.Option("--group/--no-group", help="Show near-identical skills as one.")] = True,
     session: Annotated[str | None, typer.Option(help="The session this belongs to.")] = None,
     user: Annotated[str | None, typer.Option(help="Who asks.")] = None,
     project: Annotated[str | None, typer.Option(help="The project it is asked for.")] = None,
@@ -45,6 +46,7 @@ def search(
             query=sys.stdin.read() if question == "-" else question,
             limit=limit,
             category=category,
+            group=group,
             session_id=session,
             user_id=user,
             project_id=project,
@@ -106,6 +108,9 @@ def _print_skill(skill: RankedSkill) -> None:
         f"[bold]{skill.position:>2}. {plain(skill.skill_name)}[/]  [dim]{skill.score:+.2f}[/]", highlight=False
     )
     CONSOLE.print(Padding(plain(_short(skill.description)), (0, 0, 0, 4)), highlight=False)
+    if skill.near_identical:
+        others = plain("near-identical: " + ", ".join(skill.near_identical))
+        CONSOLE.print(Padding(f"[dim]{others}[/]", (0, 0, 0, 4)), highlight=False)
     CONSOLE.print(Padding(f"[cyan]{plain(' · '.join(skill.reasons))}[/]", (0, 0, 0, 4)), highlight=False)
 
 

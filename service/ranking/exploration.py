@@ -62,7 +62,7 @@ def explore(
     Parameters
     ----------
     blended : Blend
-        What would be served.
+        What would be served: its order may leave candidates out, and what it leaves out does not fit.
     belief : Belief
         Of the same candidates.
     weights : Weights
@@ -75,7 +75,7 @@ def explore(
     Explored
         Only candidates that fit and lose at most `relevance_loss` can come first; the others keep their order.
     """
-    propensity = np.zeros(blended.order.size)
+    propensity = np.zeros(blended.score.size)
     allowed = np.flatnonzero(blended.fits & (blended.log_relevance >= -exploration.relevance_loss))
     if exploration.share <= 0 or not allowed.size:
         propensity[blended.order[:1]] = 1.0

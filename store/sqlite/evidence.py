@@ -41,7 +41,10 @@ _QUESTION: Final = """
 SELECT query_vector, model_id FROM search WHERE query_hash = ? AND query_vector IS NOT NULL
 ORDER BY searched_at DESC LIMIT 1
 """
-_SERVED: Final = "SELECT skill_name FROM search_result WHERE search_id = ? ORDER BY position"
+_SERVED: Final = """
+SELECT skill_name, EXISTS (SELECT 1 FROM json_each(components, '$.near_identical') WHERE value = :skill_name)
+FROM search_result WHERE search_id = :search_id ORDER BY position
+"""
 _TAKEN: Final = "SELECT DISTINCT skill_name FROM skill_invocation WHERE search_id = ? AND invoked_at <= ?"
 # Each pair is seen once, when the later of its outcomes is learnt, whichever use came first.
 _TOGETHER: Final = """
@@ -250,7 +253,10 @@ def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLear
     served: list[str] = []
     taken: list[str] = []
     if search_id is not None:
-        served = [name for (name,) in rows(connection, _SERVED, (search_id,))]
+        for name, stands_for_it in rows(connection, _SERVED, {"search_id": search_id, "skill_name": found.skill_name}):
+            # What was only named beside a near-identical skill stood right behind it for whoever chose it, and was
+            # not passed over by anybody else.
+            served += [name, found.skill_name] if stands_for_it else [name]
         taken = [name for (name,) in rows(connection, _TAKEN, (search_id, invoked_at))]
     before: list[str] = []
     after: list[str] = []

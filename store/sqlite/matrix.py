@@ -7,7 +7,7 @@ two index look-ups, so it notices every writer, those in other processes too.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import apsw
@@ -108,6 +108,17 @@ class VectorMatrix:
             self._follow(connection)
             place = self._place.get(skill_id)
             return None if place is None else self._rows[place].copy()
+
+    def cosines_among(
+        self, connection: apsw.Connection, skill_ids: Sequence[int]
+    ) -> tuple[list[int], NDArray[np.float32]]:
+        """Return those of the skills that have a vector, in their order, and the cosine of each with each."""
+        with self._lock:
+            self._follow(connection)
+            ids = [skill_id for skill_id in skill_ids if skill_id in self._place]
+            vectors = self._rows[[self._place[skill_id] for skill_id in ids]]
+        # Not BLAS, as in `_nearest_window`.
+        return ids, np.asarray(np.einsum("ij,kj->ik", vectors, vectors), dtype=np.float32)
 
     def held(self, connection: apsw.Connection) -> int:
         """Return how many skills have a vector."""

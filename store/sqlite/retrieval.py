@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from store.errors import NotFound
 from store.records import Candidate
 from store.sqlite.database import Database
+from store.sqlite.duplicates import NearDuplicates
 from store.sqlite.fulltext import match_any, terms_of
 from store.sqlite.matrix import Found, VectorMatrix
 from store.sqlite.rows import encode, one, rows
@@ -40,6 +42,7 @@ class SqliteRetrieval:
     _db: Database
     _matrix: VectorMatrix
     _vocabulary: Vocabulary
+    _duplicates: NearDuplicates
 
     def candidates(
         self, text: str, vectors: NDArray[np.float32] | None, *, depth: int, category: str | None = None
@@ -72,6 +75,9 @@ class SqliteRetrieval:
             return sorted(others, key=lambda other: (-(other.similarity or 0.0), other.skill_name))[:limit]
 
         return self._db.read("similar", query)
+
+    def near_duplicates(self, skill_ids: Sequence[int]) -> list[list[int]]:
+        return self._db.read("near_duplicates", lambda connection: self._duplicates.groups(connection, skill_ids))
 
     def refresh(self) -> None:
         self._db.read("refresh", self._matrix.follow)

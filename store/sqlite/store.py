@@ -7,6 +7,7 @@ from pathlib import Path
 from store.clock import Clock, system_clock
 from store.sqlite.catalogue import SqliteCatalogue
 from store.sqlite.database import Database
+from store.sqlite.duplicates import NearDuplicates
 from store.sqlite.evidence import SqliteEvidence
 from store.sqlite.matrix import VectorMatrix
 from store.sqlite.metrics import SqliteMetrics
@@ -44,6 +45,7 @@ class SqliteStore(
         self._db = Database(path, clock)
         self._matrix = VectorMatrix()
         self._vocabulary = Vocabulary()
+        self._duplicates = NearDuplicates(self._matrix)
 
     def close(self) -> None:
         """Commit what was accepted, then release every resource. Calling it again does nothing."""

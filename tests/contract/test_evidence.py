@@ -26,7 +26,7 @@ Make = Callable[..., DocumentWrite]
 VECTOR = np.array([1.0, 0.0, 0.0, 0.0], dtype=np.float32).tobytes()
 
 
-def searched(store: Store, search_id: str = "s1", *names: str) -> None:
+def searched(store: Store, search_id: str = "s1", *names: str, behind_b: tuple[str, ...] = ()) -> None:
     store.record_search(
         SearchRecord(
             id=search_id,
@@ -45,7 +45,12 @@ def searched(store: Store, search_id: str = "s1", *names: str) -> None:
             degraded=[],
             elapsed_ms=1.0,
             results=[
-                ServedSkill(position=place, skill_name=name, score=0.0, components={"propensity": 1.0})
+                ServedSkill(
+                    position=place,
+                    skill_name=name,
+                    score=0.0,
+                    components={"propensity": 1.0, "near_identical": behind_b if name == "b" else []},
+                )
                 for place, name in enumerate(names, start=1)
             ],
         )
@@ -88,6 +93,15 @@ def test_an_outcome_tells_its_question_and_the_list_it_was_taken_from(store: Sto
     _, (failed, done) = store.outcomes_to_learn(limit=10)
     assert (failed.outcome, failed.query_vector, failed.model_id, failed.served) == ("failed", VECTOR, "model-a", [])
     assert (done.served, sorted(done.taken), done.user_id) == (["a", "b", "c"], ["a", "b"], "u")
+
+
+def test_a_near_identical_skill_that_is_taken_stood_behind_the_one_that_was_shown(store: Store) -> None:
+    searched(store, "s1", "a", "b", "c", behind_b=("b2", "b3"))
+    for skill in ("b2", "c", "b"):
+        used(store, skill, search_id="s1")
+    _, (named, below, shown) = store.outcomes_to_learn(limit=10)
+    assert named.served == ["a", "b", "b2", "c"]
+    assert below.served == shown.served == ["a", "b", "c"]
 
 
 def test_a_use_without_a_search_finds_its_question_by_its_text(store: Store) -> None:
