@@ -115,16 +115,19 @@ class SkillSearch:
             elapsed_ms=record.elapsed_ms,
         )
 
-    def order(self, request: SearchRequest, weights: Weights) -> list[str]:
+    def order(self, request: SearchRequest, weights: Weights, *, lexical: float | None = None) -> list[str]:
         """Return the names of the skills in the order that some weights give, without recording anything.
 
-        Near-identical skills follow the one that stands for them.
+        Near-identical skills follow the one that stands for them. `lexical` is the weight of words beside meaning,
+        None for that of the release.
         """
         question = checked_question(request.query)
         vectors, model_id, _ = self._encode(question)
         candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
         one = None if vectors is None else _one_vector(vectors)
-        ranking = self._rank(candidates, self._store.terms(question), request, one, model_id, weights=weights)
+        ranking = self._rank(
+            candidates, self._store.terms(question), request, one, model_id, weights=weights, lexical=lexical
+        )
         found = [
             candidates[place].skill_name for first, others in ranking.stands_for.items() for place in (first, *others)
         ]
@@ -153,11 +156,12 @@ class SkillSearch:
         model_id: str | None,
         *,
         weights: Weights,
+        lexical: float | None = None,
     ) -> Ranking:
         fused = fused_relevance(
             _column(candidate.similarity for candidate in candidates),
             _column(candidate.bm25 for candidate in candidates),
-            lexical_weight=lexical_weight(len(set(words))),
+            lexical_weight=lexical_weight(len(set(words))) if lexical is None else lexical,
         )
         groups = self._groups(candidates, fused, request, weights) if request.group else []
         fused = shared_relevance(fused, groups)

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from service import VERSION
-from service.cli import cutover, indexing, metrics, projects, searching, serving, signals, tracking, tuning, upkeep
+from service.cli import (
+    cutover,
+    evaluating,
+    indexing,
+    metrics,
+    projects,
+    searching,
+    serving,
+    signals,
+    tracking,
+    tuning,
+    upkeep,
+)
 from service.cli.context import CONSOLE, saying_errors
 
 app = typer.Typer(
@@ -27,6 +39,7 @@ app.command("import-json")(cutover.import_json)
 app.command("cutover")(cutover.cutover)
 app.command("rollback-cutover")(cutover.rollback_cutover)
 app.command("tune")(tuning.tune)
+app.command("eval")(evaluating.evaluate)
 app.command("backup")(upkeep.backup)
 app.command("restore")(upkeep.restore)
 app.add_typer(tracking.track, name="track")

@@ -80,3 +80,23 @@ def test_tuning_without_a_record_is_refused_and_changes_nothing(skillrank: Comma
     assert "refused: 0 recorded choices to judge by" in run.stdout
     dry = skillrank("tune", "--dry-run", "--json")
     assert (dry.returncode, json.loads(dry.stdout)["adopted"]) == (0, False)
+
+
+def test_an_evaluation_prints_a_table_and_fails_under_its_threshold(
+    skillrank: Command, library: Path, tmp_path: Path
+) -> None:
+    skillrank("index", library)
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "slow database queries", "expected": ["tune-queries"]}\n', encoding="utf-8")
+    run = skillrank("eval", "--questions", questions, "--compare", "outcomes=off", "--fail-under", "Hit@1=1")
+    assert run.returncode == 0, run.stderr
+    assert "nDCG@10" in run.stdout
+    assert "paired randomisation test" in run.stdout
+    told = json.loads(skillrank("eval", "-q", questions, "--json").stdout)
+    assert told["measures"]["all (1)"]["Hit@1"]["mean"] == 1.0
+    assert "nothing to ask them for" in skillrank("eval").stderr
+    questions.write_text('{"question": "slow database queries", "expected": ["fix-types"]}\n', encoding="utf-8")
+    run = skillrank("eval", "--questions", questions, "--fail-under", "Hit@1=1")
+    assert run.returncode == 1
+    assert "Hit@1 is 0.000, under 1.0" in run.stderr
+    assert "expected fix-types: at place" in run.stdout

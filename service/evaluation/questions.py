@@ -1,0 +1,253 @@
+"""Where judged questions come from: a file, recorded choices, or the documents themselves."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from migrations.errors import SkillrankError
+from service.questions import InvalidQuestion, checked_question
+from store.protocol import Store
+from store.records import Chunk, SkillRecord
+
+# From this grade on a skill serves the question; below it, it is only related.
+SERVES: Final = 2
+MOST_CHOICES: Final = 20_000
+_BANDS: Final = ((5, "under 5 words"), (15, "5 to 14 words"), (61, "15 to 60 words"))
+_USE_WHEN: Final = re.compile(r"[^.!?\n]*\buse (?:this |it )?(?:skill )?(?:when|if|for|to)\b[^.!?\n]*", re.IGNORECASE)
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\n{2,}")
+_CODE: Final = re.compile(r"^(```|~~~).*?(^\1|\Z)", re.MULTILINE | re.DOTALL)
+_FEWEST_WORDS: Final = 5
+_FEWEST_PROSE_WORDS: Final = 8
+_PLAIN_SHARE: Final = 0.85
+_MOST_WORDS: Final = 40
+_COPIES_AMONG: Final = 20
+
+Grade = Annotated[int, msgspec.Meta(ge=1, le=9)]
+
+
+class InvalidJudgements(SkillrankError):
+    """Judged questions that cannot be used; the message names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuestion:
+    """A question with what is known of its answers.
+
+    Attributes
+    ----------
+    question : str
+    expected : dict of str to int
+        Grades by skill name: `SERVES` or more serves the question, 1 is related. What is not named counts as 0.
+    kind : str
+        What the question is reported under.
+    """
+
+    question: str
+    expected: dict[str, int]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Judged questions, and what must be known to read figures made of them, in words."""
+
+    questions: list[JudgedQuestion]
+    notes: list[str] = field(default_factory=list)
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    question: str
+    expected: dict[str, Grade] | list[str]
+    kind: str | None = None
+
+
+def read_judged(path: Path, store: Store) -> Judged:
+    """Read questions with expected skills, one JSON object in each line.
+
+    ``{"question": "…", "expected": ["skill-name"], "kind": "…"}``; `expected` may give grades,
+    ``{"skill-name": 2, "another": 1}``, where 2 serves the question and 1 is related; a list means 2. `kind` is
+    optional: without it questions are told apart by their length.
+
+    Raises
+    ------
+    InvalidJudgements
+        When the file cannot be read, a line is no such object, or no question is left to ask.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidJudgements(f"{path} cannot be read: {error}") from error
+    found, unknown, lost = [], [], 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        given = _read_line(line, f"{path}, line {number}")
+        grades = dict.fromkeys(given.expected, SERVES) if isinstance(given.expected, list) else given.expected
+        known = store.skills_named(list(grades))
+        unknown += [name for name in grades if name not in known]
+        expected = {name: grade for name, grade in grades.items() if name in known}
+        if max(expected.values(), default=0) < SERVES:
+            lost += 1
+            continue
+        found.append(JudgedQuestion(given.question, expected, given.kind or length_of(given.question)))
+    notes = []
+    if unknown:
+        named = ", ".join(dict.fromkeys(unknown))
+        notes.append(f"{len(set(unknown))} expected skills are not in the catalogue and were left out: {named}")
+    if lost:
+        notes.append(f"{lost} questions were left out: no skill that serves them (grade 2) is in the catalogue")
+    if not found:
+        raise InvalidJudgements(f"{path} has no question whose expected skill is indexed; " + "; ".join(notes))
+    return Judged(found, notes)
+
+
+def recorded_questions(store: Store) -> Judged:
+    """Make judged questions of recorded searches: what was taken from the list and completed served the question.
+
+    Raises
+    ------
+    InvalidJudgements
+        When nothing that was taken from a list has been completed.
+    """
+    expected: dict[str, dict[str, int]] = defaultdict(dict)
+    positions: Counter[bool] = Counter()
+    untold = 0
+    for choice in store.recorded_choices(limit=MOST_CHOICES):
+        if choice.outcome != "completed" or not choice.served:
+            continue
+        question = store.search(choice.search_id).query
+        if question is None:
+            untold += 1
+            continue
+        expected[question][choice.skill_name] = SERVES
+        positions[choice.skill_name == choice.served[0].skill_name] += 1
+    present = store.skills_named(sorted({name for grades in expected.values() for name in grades}))
+    found = [
+        JudgedQuestion(question, served, length_of(question))
+        for question, grades in sorted(expected.items())
+        if (served := {name: grade for name, grade in grades.items() if name in present})
+    ]
+    if not found:
+        raise InvalidJudgements(
+            "no skill that was taken from a search has been completed yet, so there is nothing to judge by; record "
+            "uses with the search_id of the answer they came from, or give --questions FILE"
+        )
+    bias = (
+        f"made of {positions.total()} completed choices; {positions[True] / positions.total():.0%} of them took what "
+        "stood first. People take what they are shown: a better skill that was shown low or not at all could not be "
+        "chosen, so these figures flatter the ranking that served the lists, and only large differences mean something"
+    )
+    notes = [bias]
+    if untold:
+        notes.append(f"{untold} choices were left out: the text of their question was not kept")
+    return Judged(found, notes)
+
+
+def self_check_questions(store: Store, *, count: int, seed: int = 0) -> Judged:
+    """Make questions of the documents' own words: each is asked for by a part of itself.
+
+    Two kinds: what the description says of when to use the skill, and a sentence of the body below its beginning.
+    Near-identical skills count as the one that is asked for.
+
+    Parameters
+    ----------
+    count : int
+        Of skills that are drawn, at most.
+
+    Raises
+    ------
+    InvalidJudgements
+        When nothing is indexed.
+    """
+    rng = random.Random(seed)  # noqa: S311  a sample, not a secret
+    skills = _all_skills(store)
+    drawn = rng.sample(skills, min(count, len(skills)))
+    chunks = store.chunks([skill.skill_name for skill in drawn])
+    found = []
+    for skill in drawn:
+        expected = dict.fromkeys([skill.skill_name, *_copies(store, skill)], SERVES)
+        for kind, text in (
+            ("use when", _use_when(skill)),
+            ("section", _passage(chunks.get(skill.skill_name, []), rng)),
+        ):
+            if text is not None:
+                found.append(JudgedQuestion(text, expected, kind))
+    if not found:
+        raise InvalidJudgements(
+            f"the {len(skills)} indexed documents have nothing to ask them for, neither a “use when …” nor prose below "
+            "their beginning; index more with `skillrank index ROOT…`, or give --questions FILE"
+        )
+    limits = (
+        f"made of the words of {len(drawn)} documents out of {len(skills)}. It finds skills that cannot be found by "
+        "what they say themselves, and what hides them. It says nothing of how well other people's words are "
+        "answered, so compare its figures with nothing but another self-check"
+    )
+    return Judged(found, [limits])
+
+
+def length_of(question: str) -> str:
+    """Return what questions of this length are reported under."""
+    words = len(question.split())
+    return next((name for below, name in _BANDS if words < below), "over 60 words")
+
+
+def _read_line(line: str, where: str) -> _Line:
+    try:
+        given = msgspec.json.decode(line, type=_Line)
+        checked_question(given.question)
+    except (msgspec.MsgspecError, InvalidQuestion) as error:
+        raise InvalidJudgements(
+            f'{where}: {error}. A line looks like {{"question": "…", "expected": ["skill-name"]}}'
+        ) from error
+    return given
+
+
+def _all_skills(store: Store) -> list[SkillRecord]:
+    found: list[SkillRecord] = []
+    while page := store.skills(after=found[-1].skill_name if found else "", limit=500):
+        found += page
+    return found
+
+
+def _copies(store: Store, skill: SkillRecord) -> list[str]:
+    near = store.similar(skill.skill_name, limit=_COPIES_AMONG)
+    groups = store.near_duplicates([skill.id, *(each.skill_id for each in near)])
+    same = next((set(group) for group in groups if skill.id in group), set())
+    return [each.skill_name for each in near if each.skill_id in same]
+
+
+def _use_when(skill: SkillRecord) -> str | None:
+    said = _USE_WHEN.search(" ".join((skill.description or "").split()))
+    return _askable(said[0]) if said else None
+
+
+def _passage(chunks: Sequence[Chunk], rng: random.Random) -> str | None:
+    """Return a sentence of a piece other than the first, which the document's vector is made of."""
+    below = [_CODE.sub("\n\n", chunk.text) for chunk in chunks if chunk.kind == "body"][1:]
+    prose = [part for text in below for part in _SENTENCE.split(text) if _is_prose(part)]
+    sentences = [text for part in prose if (text := _askable(part))]
+    return rng.choice(sentences) if sentences else None
+
+
+def _is_prose(text: str) -> bool:
+    words = text.split()
+    plain = sum(word.strip(".,:;!?()'\"").isalpha() for word in words)
+    return len(words) >= _FEWEST_PROSE_WORDS and plain >= _PLAIN_SHARE * len(words)
+
+
+def _askable(text: str) -> str | None:
+    words = re.sub(r"[`*_#>|\[\]{}()]+", " ", text).split()
+    if len(words) < _FEWEST_WORDS or not any(word.isalpha() for word in words):
+        return None
+    try:
+        return checked_question(" ".join(words[:_MOST_WORDS]))
+    except InvalidQuestion:
+        return None

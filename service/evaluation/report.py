@@ -1,0 +1,132 @@
+"""One evaluation: asks every question, scores the lists, and names the worst misses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from migrations.errors import SkillrankError
+from service.evaluation.measures import MEASURES, Difference, Estimate, Scores, by_kind, difference, score
+from service.evaluation.questions import SERVES, Judged, JudgedQuestion
+from service.evaluation.settings import Asker
+
+# A comparison of fewer questions is noise.
+FEWEST_TO_TELL: Final = 20
+
+
+class InvalidThreshold(SkillrankError):
+    """A threshold that cannot be used; the message says how one looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A question whose answer stood low.
+
+    `place` is where the first skill that serves it stood, from 1; None when it was not among the measured ones.
+    """
+
+    question: str
+    expected: list[str]
+    place: int | None
+    first: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one setting reached.
+
+    Attributes
+    ----------
+    judged : Judged
+    ranked : list of list of str
+        What was served for each question, best first.
+    scores : Scores
+    """
+
+    judged: Judged
+    ranked: list[list[str]]
+    scores: Scores
+
+    @property
+    def table(self) -> Mapping[str, dict[str, Estimate]]:
+        """Estimates of all questions and of each kind."""
+        return by_kind(self.judged.questions, self.scores)
+
+    def misses(self, count: int) -> list[Miss]:
+        """Return the worst: those whose first right answer stood lowest, below the first place."""
+        found = [_miss(question, names) for question, names in zip(self.judged.questions, self.ranked, strict=True)]
+        worst = np.argsort([-(np.inf if each.place is None else each.place) for each in found], kind="stable")
+        return [found[at] for at in worst[:count].tolist() if found[at].place != 1]
+
+    def under(self, thresholds: Mapping[str, float]) -> list[str]:
+        """Return in words which thresholds were not reached."""
+        means = {name: float(values.mean()) for name, values in self.scores.items()}
+        return [
+            f"{name} is {means[name]:.3f}, under {least}" for name, least in thresholds.items() if means[name] < least
+        ]
+
+    def as_json(self, misses: int) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        told: dict[str, Any] = msgspec.to_builtins(
+            {
+                "questions": len(self.judged.questions),
+                "notes": self.judged.notes,
+                "measures": self.table,
+                "misses": self.misses(misses),
+                "by_question": [
+                    {
+                        "question": question.question,
+                        "kind": question.kind,
+                        **{name: float(values[at]) for name, values in self.scores.items()},
+                    }
+                    for at, question in enumerate(self.judged.questions)
+                ],
+            }
+        )
+        return told
+
+
+def evaluate(judged: Judged, ask: Asker, on_progress: Callable[[], None]) -> Evaluation:
+    """Ask every question and score the answers."""
+    ranked = []
+    for each in judged.questions:
+        ranked.append(ask(each.question))
+        on_progress()
+    return Evaluation(judged, ranked, score(judged.questions, ranked))
+
+
+def compare(first: Evaluation, second: Evaluation) -> dict[str, Difference]:
+    """Return by how much the second differs from the first, by measure."""
+    return {name: difference(first.scores[name], second.scores[name]) for name in MEASURES}
+
+
+def parse_thresholds(texts: Sequence[str]) -> dict[str, float]:
+    """Read thresholds such as ``nDCG@10=0.7``.
+
+    Raises
+    ------
+    InvalidThreshold
+        When one names no measure or no number in [0, 1].
+    """
+    found = {}
+    names = {name.lower(): name for name in MEASURES}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            least = float(value)
+        except ValueError:
+            least = -1.0
+        if name.lower() not in names or not 0.0 <= least <= 1.0:
+            raise InvalidThreshold(f"{text!r} is no threshold; write MEASURE=NUMBER with one of {', '.join(MEASURES)}")
+        found[names[name.lower()]] = least
+    return found
+
+
+def _miss(question: JudgedQuestion, names: Sequence[str]) -> Miss:
+    serves = [name for name, grade in question.expected.items() if grade >= SERVES]
+    place = next((at for at, name in enumerate(names, start=1) if name in serves), None)
+    return Miss(question.question, serves, place, names[0] if names else None)

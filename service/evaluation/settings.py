@@ -1,0 +1,148 @@
+"""Two settings side by side: what can be changed for a comparison, and a searcher for each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from indexer.run import run_index
+from migrations.errors import SkillrankError
+from service.answers import SearchRequest
+from service.encoders import Encoders
+from service.evaluation.measures import DEPTH
+from service.ranking.blend import Part, Weights
+from service.search import SkillSearch
+from service.settings import Settings
+from store.location import DATABASE_NAME
+from store.protocol import Store
+from store.sqlite import open_store
+
+CHOICES: Final = "outcomes=on|off, group=on|off, lexical-weight=NUMBER, model=NAME, data-dir=FOLDER"
+_SWITCH: Final = {"on": True, "off": False}
+
+Asker = Callable[[str], list[str]]
+"""Returns the names served for a question, best first."""
+
+
+class InvalidComparison(SkillrankError):
+    """A setting that cannot be compared; the message says which there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What a search is measured with.
+
+    Attributes
+    ----------
+    outcomes : bool
+        Whether what was learnt from uses has a say; without it the order is that of relevance.
+    group : bool
+        Whether near-identical skills stand together. Either way each of them has its place in the measured list.
+    lexical_weight : float, optional
+        The weight of words beside meaning; None, what `service.ranking.fusion` says.
+    model : str, optional
+        Another embedding model: the documents are indexed with it, into a copy that is thrown away.
+    data_dir : Path, optional
+        Another library's data.
+    """
+
+    outcomes: bool = True
+    group: bool = True
+    lexical_weight: float | None = None
+    model: str | None = None
+    data_dir: Path | None = None
+
+
+def parse_variant(base: Variant, changes: Sequence[str]) -> Variant:
+    """Return `base` with changes such as ``outcomes=off``.
+
+    Raises
+    ------
+    InvalidComparison
+        When there is no such setting or it cannot have that value.
+    """
+    for change in changes:
+        name, _, value = change.partition("=")
+        try:
+            if name == "outcomes":
+                base = replace(base, outcomes=_SWITCH[value])
+            elif name == "group":
+                base = replace(base, group=_SWITCH[value])
+            elif name == "lexical-weight":
+                base = replace(base, lexical_weight=_not_negative(value))
+            elif name == "model" and value:
+                base = replace(base, model=value)
+            elif name == "data-dir" and (Path(value).expanduser() / DATABASE_NAME).is_file():
+                base = replace(base, data_dir=Path(value).expanduser())
+            else:
+                raise InvalidComparison(_cannot_compare(change))
+        except (KeyError, ValueError) as error:
+            raise InvalidComparison(_cannot_compare(change)) from error
+    return base
+
+
+@contextmanager
+def asking(variant: Variant, store: Store, settings: Settings) -> Iterator[Asker]:
+    """Give what answers questions under a variant. Nothing that is asked of it is recorded.
+
+    Raises
+    ------
+    SkillrankError
+        When the other model or the other library cannot be used.
+    """
+    with _library(variant, store, settings) as (library, encoders):
+        searching = SkillSearch(library, encoders)
+        searching.learning.learn_all()
+        weights = searching.weights() if variant.outcomes else without_outcomes(searching.weights())
+
+        def ask(question: str) -> list[str]:
+            request = SearchRequest(query=question, limit=DEPTH, group=variant.group)
+            return searching.order(request, weights, lexical=variant.lexical_weight)
+
+        yield ask
+
+
+def without_outcomes(weights: Weights) -> Weights:
+    """Return weights under which only relevance counts."""
+    others = {name: Part(0.0, part.bound) for name, part in weights.others.items()}
+    return replace(weights, success=0.0, speed=0.0, others=others)
+
+
+@contextmanager
+def _library(variant: Variant, store: Store, settings: Settings) -> Iterator[tuple[Store, Encoders]]:
+    if variant.data_dir is None and variant.model is None:
+        yield store, Encoders(settings.model, settings.models_dir)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        data_dir = variant.data_dir or settings.data_dir
+        if variant.model is None:
+            path = data_dir / DATABASE_NAME
+        else:
+            path = Path(scratch) / DATABASE_NAME
+            source = store if variant.data_dir is None else open_store(data_dir / DATABASE_NAME)
+            source.backup(path)
+            if source is not store:
+                source.close()
+        other = open_store(path)
+        try:
+            encoders = Encoders(variant.model or settings.model, data_dir / "models")
+            if variant.model is not None:
+                run_index(other, encoders, [Path(root) for root in other.roots()])
+            yield other, encoders
+        finally:
+            other.close()
+
+
+def _cannot_compare(change: str) -> str:
+    return f"{change!r} cannot be compared; there are {CHOICES}"
+
+
+def _not_negative(value: str) -> float:
+    number = float(value)
+    if not 0.0 <= number < float("inf"):
+        raise ValueError(value)
+    return number
