@@ -19,6 +19,7 @@ from service import VERSION
 from service.api.health import HealthController
 from service.api.index import IndexController
 from service.api.metrics import MetricsController, WorkflowPathController
+from service.api.overlaps import OverlapController
 from service.api.projects import MentorshipController, ProgressUpdateController, ProjectController
 from service.api.search import SearchController
 from service.api.signals import SignalController
@@ -82,6 +83,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
         route_handlers=[
             SearchController,
             SkillController,
+            OverlapController,
             IndexController,
             SessionController,
             InvocationController,

@@ -30,6 +30,7 @@ from store.records import (
     Bucket,
     Candidate,
     Chunk,
+    Contest,
     DocumentState,
     DocumentWrite,
     EvidenceChange,
@@ -56,6 +57,7 @@ from store.records import (
     SkillVersion,
     StoreHealth,
     Tally,
+    Term,
     TimelineBucket,
     WorkflowPath,
 )
@@ -172,6 +174,21 @@ class Retrieval(Protocol):
 
     def similar(self, skill_name: str, *, limit: int) -> list[Candidate]:
         """Return the skills nearest to a skill by vector, nearest first, itself left out. Raises `NotFound`."""
+
+    def vocabulary(self, text: str) -> list[Term]:
+        """Return the words of `text` that lexical search looks for, in order, with how many documents hold each."""
+
+    def closest_pairs(self, *, least: float, limit: int, skill_name: str | None = None) -> list[tuple[str, str, float]]:
+        """Return the pairs of skills whose vectors have a cosine of at least `least`, nearest first, at most `limit`.
+
+        Names in a pair are in their order. With `skill_name`, only its pairs; raises `NotFound` for an unknown one.
+        """
+
+    def resemblance(self, first: str, second: str) -> float | None:
+        """Return the estimated share of shingles that two documents have in common (`store.near_duplicates`).
+
+        None when their vectors are too far apart for it to mean anything, or one of them has none.
+        """
 
     def near_duplicates(self, skill_ids: Sequence[int]) -> list[list[int]]:
         """Return the groups of two or more near-identical skills among these, each in the order of `skill_ids`.
@@ -292,6 +309,19 @@ class SearchLog(Protocol):
         """Return one search with its list. Raises `NotFound`."""
 
 
+class Overlap(Protocol):
+    """Which skills compete in recorded searches."""
+
+    def served_together(self, *, limit: int, skill_name: str | None = None) -> list[tuple[str, str]]:
+        """Return the pairs that stood together among the first five most often, in recent searches, most often first.
+
+        Names in a pair are in their order.
+        """
+
+    def contests(self, pairs: Sequence[tuple[str, str]]) -> list[Contest]:
+        """Return what happened in the recent searches where both skills of each pair stood among the first five."""
+
+
 class LearntEvidence(Protocol):
     """What ranking has learnt from outcomes: sums that only grow, so outcomes may be learnt in any order."""
 
@@ -367,7 +397,7 @@ class Operations(Protocol):
 
 
 class Store(
-    Catalogue, Retrieval, Tracking, Metrics, SearchLog, Projects, Signals, LearntEvidence, Operations, Protocol
+    Catalogue, Retrieval, Tracking, Metrics, SearchLog, Overlap, Projects, Signals, LearntEvidence, Operations, Protocol
 ):
     """Everything durable. `close` drains accepted writes; calling it again does nothing."""
 

@@ -504,6 +504,25 @@ class RecordedChoice(msgspec.Struct, frozen=True, kw_only=True):
     served: list[ServedSkill]
 
 
+class Contest(msgspec.Struct, frozen=True):
+    """What happened when two skills stood in one answer: how often each was shown above, taken and completed."""
+
+    searches: int
+    first_above: int
+    first_taken: int
+    second_taken: int
+    first_completed: int
+    second_completed: int
+
+
+class Term(msgspec.Struct, frozen=True):
+    """A word of a text, as the full-text index spells it, and how many documents hold it."""
+
+    word: str
+    stem: str
+    documents: int
+
+
 class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The store's state at one moment. `problems` is empty when all is well.
 

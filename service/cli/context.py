@@ -64,5 +64,11 @@ def plain(text: str) -> str:
     return _plain("".join(character if character.isprintable() else " " for character in text))
 
 
+def short(text: str, most: int = 200) -> str:
+    """Return `text` on one line, cut at a word after at most `most` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[:most].rsplit(" ", 1)[0] + " …"
+
+
 def _plain(text: str) -> str:
     return text.replace("[", r"\[")

@@ -23,6 +23,7 @@ from service.cli.context import (
     print_json,
     saying_errors,
     settings_for,
+    short,
 )
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _print(
         CONSOLE.print("worst misses", style="bold")
     for miss in worst:
         where = "not among the first 50" if miss.place is None else f"at place {miss.place}"
-        CONSOLE.print(f"“{plain(_short(miss.question))}”", highlight=False)
+        CONSOLE.print(f"“{plain(short(miss.question, _SHOWN_CHARACTERS))}”", highlight=False)
         CONSOLE.print(
             f"    expected {plain(', '.join(miss.expected))}: {where}; first stood {plain(miss.first or 'nothing')}",
             highlight=False,
@@ -152,8 +153,3 @@ def _table(title: str | None, run: Evaluation) -> Table:
     for kind, cells in rows.items():
         table.add_row(plain(kind), *(f"{c.mean:.3f}\n{c.low:.2f}–{c.high:.2f}" for c in cells.values()))
     return table
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= _SHOWN_CHARACTERS else flat[:_SHOWN_CHARACTERS].rsplit(" ", 1)[0] + " …"

@@ -17,6 +17,7 @@ from service.cli import (
     searching,
     serving,
     signals,
+    skills,
     tracking,
     tuning,
     upkeep,
@@ -33,7 +34,6 @@ app.command("index")(indexing.index)
 app.command("search")(searching.search)
 app.command("serve")(serving.serve)
 app.command("demo")(serving.demo)
-app.command("skills")(searching.skills)
 app.command("doctor")(upkeep.doctor)
 app.command("import-json")(cutover.import_json)
 app.command("cutover")(cutover.cutover)
@@ -42,6 +42,7 @@ app.command("tune")(tuning.tune)
 app.command("eval")(evaluating.evaluate)
 app.command("backup")(upkeep.backup)
 app.command("restore")(upkeep.restore)
+app.add_typer(skills.skills, name="skills")
 app.add_typer(tracking.track, name="track")
 app.add_typer(tracking.session, name="session")
 app.add_typer(projects.project, name="project")

@@ -1,4 +1,4 @@
-"""skillrank search, skillrank skills."""
+"""skillrank search."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from service.cli.context import (
     print_json,
     saying_errors,
     settings_for,
+    short,
 )
-from service.documents import read_content
 from service.ranking.exploration import Exploration
 from service.search import SkillSearch
 
@@ -63,35 +63,6 @@ def search(
             print_answer(answer)
 
 
-def skills(
-    name: Annotated[str | None, typer.Argument(help="Show this skill's document; none: list the catalogue.")] = None,
-    category: Annotated[str | None, typer.Option(help="Only skills of this category.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 50,
-    after: Annotated[str, typer.Option(help="Begin after this name.")] = "",
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the catalogue, or show one skill."""
-    with saying_errors(), opened(settings_for(data_dir)) as (store, _):
-        if name is not None:
-            content = read_content(store.skill(name), None)
-            if as_json:
-                print_json(content)
-            else:
-                sys.stdout.write(content.text)
-            return
-        listed = store.skills(after=after, limit=limit, category=category)
-        if as_json:
-            print_json(listed)
-            return
-        for skill in listed:
-            CONSOLE.print(
-                f"[bold]{plain(skill.skill_name)}[/]  {plain(_short(skill.description or ''))}", highlight=False
-            )
-        served, _removed = store.counts()
-        CONSOLE.print(f"{len(listed)} of {served} skills", style="dim", highlight=False)
-
-
 def print_answer(answer: SearchAnswer) -> None:
     """Print an answer as a person wants to read it."""
     for degraded in answer.degraded:
@@ -107,13 +78,8 @@ def _print_skill(skill: RankedSkill) -> None:
     CONSOLE.print(
         f"[bold]{skill.position:>2}. {plain(skill.skill_name)}[/]  [dim]{skill.score:+.2f}[/]", highlight=False
     )
-    CONSOLE.print(Padding(plain(_short(skill.description)), (0, 0, 0, 4)), highlight=False)
+    CONSOLE.print(Padding(plain(short(skill.description)), (0, 0, 0, 4)), highlight=False)
     if skill.near_identical:
         others = plain("near-identical: " + ", ".join(skill.near_identical))
         CONSOLE.print(Padding(f"[dim]{others}[/]", (0, 0, 0, 4)), highlight=False)
     CONSOLE.print(Padding(f"[cyan]{plain(' · '.join(skill.reasons))}[/]", (0, 0, 0, 4)), highlight=False)
-
-
-def _short(text: str, most: int = 200) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[:most].rsplit(" ", 1)[0] + " …"

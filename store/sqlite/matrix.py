@@ -6,6 +6,7 @@ two index look-ups, so it notices every writer, those in other processes too.
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
@@ -31,6 +32,9 @@ _ONE: Final = f"""
 SELECT v.embedding, s.skill_name, s.category
 FROM skill_vector v JOIN skills s ON s.id = v.skill_id WHERE v.skill_id = ? AND {_SERVED}
 """
+
+
+_PAIRED_AT_ONCE: Final = 512
 
 
 class Found(NamedTuple):
@@ -119,6 +123,28 @@ class VectorMatrix:
             vectors = self._rows[[self._place[skill_id] for skill_id in ids]]
         # Not BLAS, as in `_nearest_window`.
         return ids, np.asarray(np.einsum("ij,kj->ik", vectors, vectors), dtype=np.float32)
+
+    def closest_pairs(
+        self, connection: apsw.Connection, *, least: float, limit: int, skill_id: int | None = None
+    ) -> list[tuple[str, str, float]]:
+        """Return the nearest pairs of skills by name, with their cosine of at least `least`, nearest first."""
+        with self._lock:
+            self._follow(connection)
+            held = len(self._place)
+            # A copy: comparing everything with everything takes longer than a search should wait.
+            vectors, names = self._rows[:held].copy(), list(self._names)
+            asked = range(held) if skill_id is None else [self._place[skill_id]] if skill_id in self._place else []
+        best: list[tuple[float, str, str]] = []
+        for start in range(0, len(asked), _PAIRED_AT_ONCE):
+            block = np.array(asked[start : start + _PAIRED_AT_ONCE], dtype=np.intp)
+            cosines = vectors[block] @ vectors.T
+            # Of all pairs each is wanted once; of one skill's, all but itself.
+            others = np.arange(held) > block[:, None] if skill_id is None else np.arange(held) != block[:, None]
+            one, other = np.nonzero((cosines >= least) & others)
+            away = (-cosines[one, other]).tolist()
+            best += [(far, names[block[a]], names[b]) for far, a, b in zip(away, one, other, strict=True)]
+            best = heapq.nsmallest(limit, best)
+        return [(min(one, other), max(one, other), -far) for far, one, other in best]
 
     def held(self, connection: apsw.Connection) -> int:
         """Return how many skills have a vector."""

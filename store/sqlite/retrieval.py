@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import NotFound
-from store.records import Candidate
+from store.records import Candidate, Term
 from store.sqlite.database import Database
 from store.sqlite.duplicates import NearDuplicates
 from store.sqlite.fulltext import match_any, terms_of
@@ -64,23 +64,46 @@ class SqliteRetrieval:
 
     def similar(self, skill_name: str, *, limit: int) -> list[Candidate]:
         def query(connection: apsw.Connection) -> list[Candidate]:
-            row = one(connection, _ID, (skill_name,))
-            if row is None:
-                raise NotFound("skill", skill_name)
-            vector = self._matrix.vector(connection, row[0])
+            skill_id = _id_of(connection, skill_name)
+            vector = self._matrix.vector(connection, skill_id)
             if vector is None:
                 return []
             near = self._matrix.nearest(connection, vector[None, :], depth=limit + 1)
-            others = [_candidate(each, None) for each in near if each.skill_id != row[0]]
+            others = [_candidate(each, None) for each in near if each.skill_id != skill_id]
             return sorted(others, key=lambda other: (-(other.similarity or 0.0), other.skill_name))[:limit]
 
         return self._db.read("similar", query)
+
+    def vocabulary(self, text: str) -> list[Term]:
+        return self._db.read("vocabulary", lambda connection: self._vocabulary.terms(connection, terms_of(text)))
+
+    def closest_pairs(self, *, least: float, limit: int, skill_name: str | None = None) -> list[tuple[str, str, float]]:
+        def query(connection: apsw.Connection) -> list[tuple[str, str, float]]:
+            skill_id = None if skill_name is None else _id_of(connection, skill_name)
+            return self._matrix.closest_pairs(connection, least=least, limit=limit, skill_id=skill_id)
+
+        return self._db.read("closest_pairs", query)
+
+    def resemblance(self, first: str, second: str) -> float | None:
+        def query(connection: apsw.Connection) -> float | None:
+            both = [_id_of(connection, first), _id_of(connection, second)]
+            found = self._duplicates.resemblances(connection, both)
+            return next((alike for alike, _ in found.values()), None)
+
+        return self._db.read("resemblance", query)
 
     def near_duplicates(self, skill_ids: Sequence[int]) -> list[list[int]]:
         return self._db.read("near_duplicates", lambda connection: self._duplicates.groups(connection, skill_ids))
 
     def refresh(self) -> None:
         self._db.read("refresh", self._matrix.follow)
+
+
+def _id_of(connection: apsw.Connection, skill_name: str) -> int:
+    row = one(connection, _ID, (skill_name,))
+    if row is None:
+        raise NotFound("skill", skill_name)
+    return int(row[0])
 
 
 def _lexical(connection: apsw.Connection, words: list[str], depth: int, category: str | None) -> dict[int, float]:

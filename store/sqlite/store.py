@@ -12,6 +12,7 @@ from store.sqlite.evidence import SqliteEvidence
 from store.sqlite.matrix import VectorMatrix
 from store.sqlite.metrics import SqliteMetrics
 from store.sqlite.operations import SqliteOperations
+from store.sqlite.overlap import SqliteOverlap
 from store.sqlite.projects import SqliteProjects
 from store.sqlite.retrieval import SqliteRetrieval
 from store.sqlite.searches import SqliteSearchLog
@@ -26,6 +27,7 @@ class SqliteStore(
     SqliteTracking,
     SqliteMetrics,
     SqliteSearchLog,
+    SqliteOverlap,
     SqliteProjects,
     SqliteSignals,
     SqliteEvidence,

@@ -9,6 +9,7 @@ from typing import Final
 
 import apsw
 
+from store.records import Term
 from store.sqlite.rows import value
 
 # A library of this size is searched by every word within a few milliseconds.
@@ -45,6 +46,11 @@ class Vocabulary:
             found.append(known[word])
         return found
 
+    def terms(self, connection: apsw.Connection, words: Sequence[str]) -> list[Term]:
+        """Return each word with its spelling in the index and how many documents hold it."""
+        counted = self.documents(connection, words)
+        return [Term(word, " ".join(_parts(connection, word)), held) for word, held in zip(words, counted, strict=True)]
+
     def telling(self, connection: apsw.Connection, words: Sequence[str]) -> list[str]:
         """Return `words` without the commonest ones when all of them together would match too much.
 
@@ -74,6 +80,10 @@ class Vocabulary:
 
 def _rarest(connection: apsw.Connection, word: str) -> int:
     """Return how many documents hold the rarest part of `word`: the index splits `snake_case` in two."""
+    return min((int(value(connection, _DOCUMENTS, (part,)) or 0) for part in _parts(connection, word)), default=0)
+
+
+def _parts(connection: apsw.Connection, word: str) -> list[str]:
     tokenize = connection.fts5_tokenizer(*_TOKENIZER)
     parts = tokenize(word.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
-    return min((int(value(connection, _DOCUMENTS, (part,)) or 0) for part in parts), default=0)
+    return [str(part) for part in parts]

@@ -11,7 +11,7 @@ import pytest
 
 from store.errors import NotFound
 from store.protocol import Store
-from store.records import Candidate, DocumentWrite
+from store.records import Candidate, Chunk, DocumentWrite
 
 Make = Callable[..., DocumentWrite]
 Windows = Callable[..., np.ndarray]
@@ -384,3 +384,73 @@ def test_a_skill_without_a_vector_has_no_similar_ones(library: Store) -> None:
 def test_similar_to_an_unknown_skill_is_not_found(library: Store) -> None:
     with pytest.raises(NotFound):
         library.similar("nobody", limit=5)
+
+
+# --- which documents are alike -------------------------------------------------------------------------------
+
+SAME = "read the log of the failed run then rerun it alone and look for shared state and for the order of tests"
+
+
+@pytest.fixture
+def copies(store: Store, generation: int, document: Make) -> Store:
+    """Two near-identical documents, one with the same words about something else, and one of other words nearby."""
+    for name, vector, text in (
+        ("one", EAST, SAME),
+        ("two", [1.0, 0.1, 0.0, 0.0], SAME + " today"),
+        ("template", NORTH, SAME),
+        ("near", [1.0, 0.2, 0.0, 0.0], "quite another way of doing what is wanted there"),
+    ):
+        chunk = Chunk(ordinal=1, kind="body", heading="", text=text, span_start=0, span_end=len(text))
+        store.write_document(document(name, vector=vector, body=text, chunks=[chunk]), generation)
+    return store
+
+
+def test_near_duplicates_share_their_words_and_their_meaning(copies: Store) -> None:
+    ids = {name: copies.skill(name).id for name in ("one", "two", "template", "near")}
+    assert copies.near_duplicates(list(ids.values())) == [[ids["one"], ids["two"]]]
+    assert copies.near_duplicates([ids["two"], ids["near"], ids["one"]]) == [[ids["two"], ids["one"]]]
+    assert copies.near_duplicates([ids["one"], 999]) == []
+    assert copies.near_duplicates([]) == []
+
+
+def test_a_document_that_changed_is_compared_anew(copies: Store, generation: int, document: Make) -> None:
+    ids = [copies.skill(name).id for name in ("one", "two", "near")]
+    assert copies.near_duplicates(ids) == [ids[:2]]
+    chunk = Chunk(ordinal=1, kind="body", heading="", text=SAME, span_start=0, span_end=len(SAME))
+    copies.write_document(document("near", vector=[1.0, 0.2, 0.0, 0.0], chunks=[chunk], content_hash="n"), generation)
+    assert copies.near_duplicates(ids) == [ids]
+    copies.remove_document(ids[0])
+    assert copies.near_duplicates(ids) == [ids[1:]]
+
+
+def test_the_resemblance_of_two_documents_is_the_share_of_common_shingles(copies: Store) -> None:
+    words = len(SAME.split())
+    assert copies.resemblance("one", "two") == pytest.approx((words - 4) / (words - 3))
+    assert copies.resemblance("one", "near") == 0.0
+    assert copies.resemblance("one", "template") is None  # too far apart to be looked at
+    with pytest.raises(NotFound):
+        copies.resemblance("one", "nobody")
+
+
+def test_the_closest_pairs_come_nearest_first_each_once(copies: Store) -> None:
+    pairs = copies.closest_pairs(least=0.9, limit=10)
+    assert [pair[:2] for pair in pairs] == [("one", "two"), ("near", "two"), ("near", "one")] or [
+        pair[:2] for pair in pairs
+    ] == [("near", "two"), ("one", "two"), ("near", "one")]
+    assert [cosine for *_, cosine in pairs] == sorted((cosine for *_, cosine in pairs), reverse=True)
+    assert copies.closest_pairs(least=0.9, limit=1) == pairs[:1]
+    assert {pair[:2] for pair in copies.closest_pairs(least=0.9, limit=9, skill_name="one")} == {
+        ("one", "two"),
+        ("near", "one"),
+    }
+    with pytest.raises(NotFound):
+        copies.closest_pairs(least=0.9, limit=9, skill_name="nobody")
+
+
+def test_words_are_told_with_their_spelling_in_the_index_and_their_holders(copies: Store) -> None:
+    told = copies.vocabulary("Failed RUNS and zebras")
+    assert [(term.word, term.stem, term.documents) for term in told] == [
+        ("failed", "fail", 3),
+        ("runs", "run", 3),
+        ("zebras", "zebra", 0),
+    ]
