@@ -91,12 +91,16 @@ class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The ranked skills, and how sure the service is that they fit."""
+    """The ranked skills, and how sure the service is that they fit.
+
+    `corrected` names the words of the question that no document holds, with what they were taken for.
+    """
 
     search_id: str
     confidence: Confidence
     message: str
     results: list[RankedSkill]
+    corrected: dict[str, str]
     weights_version: str
     degraded: list[str]
     elapsed_ms: float

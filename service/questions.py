@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from migrations.errors import SkillrankError
@@ -45,6 +46,14 @@ def checked_question(text: str) -> str:
     if not any(character.isalnum() for character in question):
         raise InvalidQuestion("the question has no word in it; describe in a few words what you want to do")
     return question
+
+
+def respelled(question: str, corrections: Mapping[str, str]) -> str:
+    """Return the question with each of the words replaced by what it is taken for."""
+    if not corrections:
+        return question
+    words = "|".join(re.escape(word) for word in corrections)
+    return re.sub(rf"\b(?:{words})\b", lambda found: corrections[found[0]], question)
 
 
 def windows(question: str) -> list[str]:

@@ -18,7 +18,7 @@ from service.confidence import CONFIDENCE_WORDS, judge_confidence
 from service.encoders import Encoders
 from service.explaining import Ranking, components, explain
 from service.learning import Learning
-from service.questions import checked_question, windows
+from service.questions import checked_question, respelled, windows
 from service.ranking.blend import DEFAULT_WEIGHTS, Weights
 from service.ranking.exploration import Exploration, explore
 from service.ranking.fusion import DEPTH, fused_relevance, lexical_weight
@@ -74,9 +74,11 @@ class SkillSearch:
         """
         started = time.perf_counter()
         question = checked_question(request.query)
-        vectors, model_id, degraded = self._encode(question)
-        candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
-        words = self._store.terms(question)
+        corrected = self._store.corrections(question)
+        asked = respelled(question, corrected)
+        vectors, model_id, degraded = self._encode(asked)
+        candidates = self._store.candidates(asked, vectors, depth=DEPTH, category=request.category)
+        words = self._store.terms(asked)
         one = None if vectors is None else _one_vector(vectors)
         ranking = self._rank(candidates, words, request, one, model_id, weights=self.weights())
         first = [int(place) for place in ranking.explored.order[: request.limit]]
@@ -110,6 +112,7 @@ class SkillSearch:
             confidence=record.confidence,
             message=CONFIDENCE_WORDS[record.confidence],
             results=results,
+            corrected=corrected,
             weights_version=record.weights_version,
             degraded=degraded,
             elapsed_ms=record.elapsed_ms,
@@ -122,6 +125,7 @@ class SkillSearch:
         None for that of the release.
         """
         question = checked_question(request.query)
+        question = respelled(question, self._store.corrections(question))
         vectors, model_id, _ = self._encode(question)
         candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
         one = None if vectors is None else _one_vector(vectors)

@@ -175,6 +175,12 @@ class Retrieval(Protocol):
     def similar(self, skill_name: str, *, limit: int) -> list[Candidate]:
         """Return the skills nearest to a skill by vector, nearest first, itself left out. Raises `NotFound`."""
 
+    def corrections(self, text: str) -> dict[str, str]:
+        """Return the words of a question that no document holds, each with the known word that it is taken for.
+
+        Empty when every word is known. Words of code, paths, names and numbers are never corrected.
+        """
+
     def vocabulary(self, text: str) -> list[Term]:
         """Return the words of `text` that lexical search looks for, in order, with how many documents hold each."""
 

@@ -67,6 +67,9 @@ def print_answer(answer: SearchAnswer) -> None:
     """Print an answer as a person wants to read it."""
     for degraded in answer.degraded:
         CONSOLE.print(f"[yellow]note:[/] {plain(degraded)}", highlight=False)
+    if answer.corrected:
+        taken = ", ".join(f"“{typed}” as “{meant}”" for typed, meant in answer.corrected.items())
+        CONSOLE.print(f"[dim]taking {plain(taken)}[/]", highlight=False)
     colour = _COLOURS[answer.confidence]
     CONSOLE.print(f"[{colour}]confidence {answer.confidence}[/]: {answer.message}", highlight=False)
     for skill in answer.results:

@@ -25,8 +25,11 @@ PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -32000;
 """
 
-# The words of the full-text index, as a table of this connection.
-_VOCABULARY = "CREATE VIRTUAL TABLE temp.skill_vocabulary USING fts5vocab(main, skill_fts, row)"
+# The words of the full-text index and where they stand, as tables of this connection.
+_VOCABULARY = """
+CREATE VIRTUAL TABLE temp.skill_vocabulary USING fts5vocab(main, skill_fts, row);
+CREATE VIRTUAL TABLE temp.skill_vocabulary_places USING fts5vocab(main, skill_fts, instance);
+"""
 
 
 def open_connection(path: Path, *, readonly: bool) -> apsw.Connection:

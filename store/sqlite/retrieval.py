@@ -17,6 +17,7 @@ from store.sqlite.duplicates import NearDuplicates
 from store.sqlite.fulltext import match_any, terms_of
 from store.sqlite.matrix import Found, VectorMatrix
 from store.sqlite.rows import encode, one, rows
+from store.sqlite.spelling import Spelling
 from store.sqlite.vocabulary import SMALL_LIBRARY, Vocabulary
 
 # FTS5 fixes k1 and b; small weights act like a larger k1, which suits long documents that repeat themselves.
@@ -42,6 +43,7 @@ class SqliteRetrieval:
     _db: Database
     _matrix: VectorMatrix
     _vocabulary: Vocabulary
+    _spelling: Spelling
     _duplicates: NearDuplicates
 
     def candidates(
@@ -73,6 +75,9 @@ class SqliteRetrieval:
             return sorted(others, key=lambda other: (-(other.similarity or 0.0), other.skill_name))[:limit]
 
         return self._db.read("similar", query)
+
+    def corrections(self, text: str) -> dict[str, str]:
+        return self._db.read("corrections", lambda connection: self._spelling.corrections(connection, text))
 
     def vocabulary(self, text: str) -> list[Term]:
         return self._db.read("vocabulary", lambda connection: self._vocabulary.terms(connection, terms_of(text)))

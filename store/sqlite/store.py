@@ -17,6 +17,7 @@ from store.sqlite.projects import SqliteProjects
 from store.sqlite.retrieval import SqliteRetrieval
 from store.sqlite.searches import SqliteSearchLog
 from store.sqlite.signals import SqliteSignals
+from store.sqlite.spelling import Spelling
 from store.sqlite.tracking import SqliteTracking
 from store.sqlite.vocabulary import Vocabulary
 
@@ -47,6 +48,7 @@ class SqliteStore(
         self._db = Database(path, clock)
         self._matrix = VectorMatrix()
         self._vocabulary = Vocabulary()
+        self._spelling = Spelling(self._vocabulary)
         self._duplicates = NearDuplicates(self._matrix)
 
     def close(self) -> None:

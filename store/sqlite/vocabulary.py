@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -35,7 +35,7 @@ class Vocabulary:
     def documents(self, connection: apsw.Connection, words: Sequence[str]) -> list[int]:
         """Return how many documents hold each word, at most, as the index spells words."""
         with self._lock:
-            seq = int(value(connection, _SEQ))
+            seq = self.seq(connection)
             if seq != self._seq:
                 self._seq, self._documents = seq, {}
             known = self._documents
@@ -46,10 +46,17 @@ class Vocabulary:
             found.append(known[word])
         return found
 
+    @staticmethod
+    def seq(connection: apsw.Connection) -> int:
+        """Return the state of the catalogue that a connection sees."""
+        return int(value(connection, _SEQ))
+
     def terms(self, connection: apsw.Connection, words: Sequence[str]) -> list[Term]:
         """Return each word with its spelling in the index and how many documents hold it."""
         counted = self.documents(connection, words)
-        return [Term(word, " ".join(_parts(connection, word)), held) for word, held in zip(words, counted, strict=True)]
+        return [
+            Term(word, " ".join(parts_of(connection, word)), held) for word, held in zip(words, counted, strict=True)
+        ]
 
     def telling(self, connection: apsw.Connection, words: Sequence[str]) -> list[str]:
         """Return `words` without the commonest ones when all of them together would match too much.
@@ -80,10 +87,20 @@ class Vocabulary:
 
 def _rarest(connection: apsw.Connection, word: str) -> int:
     """Return how many documents hold the rarest part of `word`: the index splits `snake_case` in two."""
-    return min((int(value(connection, _DOCUMENTS, (part,)) or 0) for part in _parts(connection, word)), default=0)
+    return min((int(value(connection, _DOCUMENTS, (part,)) or 0) for part in parts_of(connection, word)), default=0)
 
 
-def _parts(connection: apsw.Connection, word: str) -> list[str]:
+def parts_of(connection: apsw.Connection, word: str) -> list[str]:
+    """Return what the index makes of a word: most often its stem alone."""
     tokenize = connection.fts5_tokenizer(*_TOKENIZER)
     parts = tokenize(word.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
     return [str(part) for part in parts]
+
+
+def word_at(connection: apsw.Connection, text: str, offset: int) -> str:
+    """Return the token number `offset` of a text, as it is written there."""
+    written = text.encode()
+    tokenize = connection.fts5_tokenizer(*_TOKENIZER)
+    tokens: list[Any] = list(tokenize(written, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False))
+    start, end = tokens[offset][:2]
+    return written[start:end].decode()

@@ -89,6 +89,37 @@ def test_a_question_is_never_query_syntax(client: Client, query: str) -> None:
     ask(client, query)
 
 
+def test_a_mistyped_word_finds_what_was_meant_and_says_so(client: Client) -> None:
+    right = ask(client, "make slow database queries fast")
+    wrong = ask(client, "make slow databse queries fast")
+    assert right["corrected"] == {}
+    assert wrong["corrected"] == {"databse": "database"}
+    assert [r["skill_name"] for r in wrong["results"]] == [r["skill_name"] for r in right["results"]]
+    assert wrong["results"][0]["score"] == right["results"][0]["score"]
+    assert client.get(f"/api/search/{wrong['search_id']}").json()["query"] == "make slow databse queries fast"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}: `SELECT * FROM t WHERE id = 1;`",
+        '{}\n```sql\nSELECT a.b FROM /var/lib/x.db -- "quoted" OR 1=1\n```',
+        "in /srv/app/src/main.py:42 and C:\\Users\\me\\x.ini, {}",
+        "{} — naïve façade, 数据库, база данных",
+    ],
+)
+def test_code_paths_and_other_scripts_in_a_question_do_no_harm(client: Client, around: str) -> None:
+    answer = ask(client, around.format("slow SQL database queries"))
+    assert answer["results"][0]["skill_name"] in {"tune-queries", "index-advisor"}
+    assert answer["corrected"] == {}
+
+
+@pytest.mark.parametrize("count", [2, 20, 200, 2000])
+def test_questions_of_two_words_to_two_thousand_are_answered(client: Client, count: int) -> None:
+    words = ["database", "queries", "slow", "SQL"] * 500
+    assert ask(client, " ".join(words[:count]))["results"][0]["skill_name"] in {"tune-queries", "index-advisor"}
+
+
 def test_a_question_may_be_a_whole_page(client: Client) -> None:
     page = "We have a service with many parts. " * 90 + "Its SQL database queries are slow. " + "Thank you. " * 20
     assert ask(client, page)["results"][0]["skill_name"] in {"tune-queries", "index-advisor"}

@@ -454,3 +454,66 @@ def test_words_are_told_with_their_spelling_in_the_index_and_their_holders(copie
         ("runs", "run", 3),
         ("zebras", "zebra", 0),
     ]
+
+
+# --- mistyped words ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spelled(store: Store, generation: int, document: Make) -> Store:
+    """Every word stands in two documents, but for `singular`."""
+    body = "Database and invoices, migration of tables; kubernetes containers. 数据库迁移 Größe übersetzen"
+    store.write_document(document("one", body=body + " singular"), generation)
+    store.write_document(document("two", body=body), generation)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("databse", "database"),
+        ("databsae", "database"),
+        ("invocies", "invoices"),
+        ("invoicess", "invoices"),
+        ("migratoin", "migration"),
+        ("kubrnets", "kubernetes"),
+        ("containrs", "containers"),
+        ("übersetzn", "übersetzen"),
+    ],
+)
+def test_a_mistyped_word_is_taken_for_the_nearest_known_one(spelled: Store, typed: str, meant: str) -> None:
+    assert spelled.corrections(f"what to do with {typed}, please") == {typed: meant}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "databases database invoice migrating",  # known, inflected
+        "tabls",  # one letter wrong, but which short word is meant?
+        "atabase",  # the first letter
+        "Databse DATABSE",  # names are what they are
+        "run `databse` or ```\ndatabse invocies\n``` now",
+        "see src/databse/invocies.py and databse_url or user@databse.org, databse-pool",
+        "databse2 invocies99",
+        "wie werden Rechnungen in eine Tabelle geschrieben, und warum fehlen manche Spalten darin",
+        "comment convertir des factures scannées en tableau exploitable",
+        "数据库",
+        "databse invocies migratoin containrs kubrnets unknowable jabberwock slithy toves mimsy",  # mostly unknown
+        "singulra",  # what one document alone says may be a mistake itself
+        "",
+    ],
+)
+def test_what_is_known_or_no_plain_word_stays_as_it_is(spelled: Store, text: str) -> None:
+    assert spelled.corrections(text) == {}
+
+
+def test_corrections_follow_the_index(spelled: Store, generation: int, document: Make) -> None:
+    assert spelled.corrections("zebrs stripes invoices") == {}
+    for name in ("three", "four"):
+        spelled.write_document(document(name, body="zebras have stripes"), generation)
+    assert spelled.corrections("zebrass stripes invoices") == {"zebrass": "zebras"}
+
+
+def test_a_question_of_thousands_of_words_is_corrected_in_a_few_places_at_most(spelled: Store) -> None:
+    text = "databases invoices migration " * 700 + "databse invocies"
+    assert spelled.corrections(text) == {"databse": "database", "invocies": "invoices"}
