@@ -68,10 +68,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of the document that speaks to the question."""
+    """The part of the document that speaks to the question, with those of its words that stand there, rarest first.
+
+    Without any it is the beginning, where the meaning was found.
+    """
 
     heading: str
     text: str
+    words: list[str]
 
 
 class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from service.ranking.exploration import Explored
 from service.ranking.judgement import Judgement
 from service.ranking.reasons import Company, History, company_reasons, reasons
 from service.ranking.scope import SkillScope, scope_reasons
-from store.records import Candidate, Chunk, SkillRecord, Tally
+from store.records import Candidate, Chunk, SkillRecord, Tally, Term
 
 _SHOWN_WORDS: Final = 4
 # So many uses at questions like this one are needed before their success is spoken of.
@@ -46,7 +46,7 @@ class Ranking:
 def explain(
     ranking: Ranking,
     served: Sequence[int],
-    words: Sequence[str],
+    words: Sequence[Term],
     skills: dict[str, SkillRecord],
     chunks: dict[str, list[Chunk]],
 ) -> list[RankedSkill]:
@@ -57,7 +57,7 @@ def explain(
     ranking : Ranking
     served : sequence of int
         Places of candidates, best first.
-    words : sequence of str
+    words : sequence of Term
         Of the question, as lexical search looks for them.
     skills : dict of str to SkillRecord
         Holds every served candidate.
@@ -82,11 +82,18 @@ def explain(
                 components=components(ranking, place),
                 evidence=_evidence(ranking, place, interval),
                 reasons=_reasons(ranking, place, interval, sought.words_in(told)[:_SHOWN_WORDS]),
-                passage=Passage(heading=found.heading, text=excerpt(sought, text)) if found else None,
+                passage=_passage(sought, found),
                 near_identical=ranking.near_identical(place),
             )
         )
     return results
+
+
+def _passage(sought: SoughtWords, found: Chunk | None) -> Passage | None:
+    if found is None:
+        return None
+    shown = excerpt(sought, found.text)
+    return Passage(heading=found.heading, text=shown, words=sought.words_in(shown))
 
 
 def components(ranking: Ranking, place: int) -> Components:

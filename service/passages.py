@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Final
 
-from store.records import Chunk
+from store.records import Chunk, Term
 
 _STEM_CHARACTERS: Final = 5
+# What is left of “I'd” or “we've” says nothing.
+_FEWEST_CHARACTERS: Final = 3
 # A page-long question has more words than help to choose a passage.
 _MAX_STEMS: Final = 64
 EXCERPT_CHARACTERS: Final = 280
+_LEAD_CHARACTERS: Final = EXCERPT_CHARACTERS // 4
 
 
 class SoughtWords:
@@ -19,17 +23,20 @@ class SoughtWords:
 
     Parameters
     ----------
-    words : sequence of str
-        In the order of the question; repeated ones count once.
+    terms : sequence of Term
+        In the order of the question; repeated ones count once. A word counts the more, the fewer documents hold it.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, terms: Sequence[Term]) -> None:
         self._first: dict[str, str] = {}
-        for word in words:
-            self._first.setdefault(word.lower()[:_STEM_CHARACTERS], word)
-        # A short word hides inside longer ones, so it must stand at a word's beginning; a whole stem hardly ever does.
+        self._weight: dict[str, float] = {}
+        telling = [term for term in terms if len(term.word) >= _FEWEST_CHARACTERS or not term.word.isascii()]
+        for term in telling or terms:
+            stem = term.word.lower()[:_STEM_CHARACTERS]
+            self._first.setdefault(stem, term.word)
+            self._weight[stem] = max(self._weight.get(stem, 0.0), 1.0 / math.log(math.e + term.documents))
         self._sought = [
-            (stem, re.compile(rf"\b{re.escape(stem)}") if len(stem) < _STEM_CHARACTERS else None)
+            (stem, re.compile(_pattern(stem)) if len(stem) < _STEM_CHARACTERS else None)
             for stem in list(self._first)[:_MAX_STEMS]
         ]
 
@@ -39,33 +46,52 @@ class SoughtWords:
         return {stem for stem, start in self._sought if stem in lowered and (start is None or start.search(lowered))}
 
     def words_in(self, text: str) -> list[str]:
-        """Return the question's words that `text` holds, in the question's order, each once."""
-        held = self.stems_in(text)
-        return [word for stem, word in self._first.items() if stem in held]
+        """Return the question's words that `text` holds, each once, the rarest first."""
+        held = [stem for stem in self._first if stem in self.stems_in(text)]
+        return [self._first[stem] for stem in sorted(held, key=lambda stem: -self._weight[stem])]
 
-    def first_in(self, text: str) -> int:
-        """Return where the first of them stands in `text`, 0 when there is none."""
+    def weight_in(self, text: str) -> float:
+        """Return how much of the question `text` holds, 0 or more."""
+        return sum(self._weight[stem] for stem in self.stems_in(text))
+
+    def densest_in(self, text: str, characters: int) -> int:
+        """Return where a stretch of so many characters begins that holds most of the question; 0 without any word."""
         lowered = text.lower()
-        places = [lowered.find(stem) for stem in self.stems_in(text)]
-        return min(places, default=0)
+        places = sorted(
+            (found.start(), stem) for stem in self.stems_in(text) for found in re.finditer(_pattern(stem), lowered)
+        )
+        best, most = 0, 0.0
+        for at, (start, _) in enumerate(places):
+            within = {stem for place, stem in places[at:] if place < start + characters}
+            held = sum(self._weight[stem] for stem in within)
+            if held > most:
+                best, most = start, held
+        return best
+
+
+def _pattern(stem: str) -> str:
+    # A short word hides inside longer ones, so it must stand at a word's beginning; a whole stem hardly ever does, and
+    # scripts without spaces have no such beginnings.
+    return rf"\b{re.escape(stem)}" if len(stem) < _STEM_CHARACTERS and stem.isascii() else re.escape(stem)
 
 
 def best_passage(sought: SoughtWords, chunks: Sequence[Chunk]) -> Chunk | None:
-    """Return the body piece that holds most of the sought words; the earliest of equals, None without any."""
-    best, most = None, 0
-    for chunk in chunks:
-        shared = len(sought.stems_in(f"{chunk.heading}\n{chunk.text}")) if chunk.kind == "body" else 0
-        if shared > most:
-            best, most = chunk, shared
-    return best
+    """Return the body piece that holds most of the question, by its rarest words; the earliest of equals.
+
+    Without a common word it is the first piece, the one that the document's vector is made of: there the meaning was
+    found. None when there is no body.
+    """
+    pieces = [chunk for chunk in chunks if chunk.kind == "body"]
+    return max(pieces, key=lambda chunk: sought.weight_in(f"{chunk.heading}\n{chunk.text}"), default=None)
 
 
 def excerpt(sought: SoughtWords, text: str) -> str:
-    """Return at most `EXCERPT_CHARACTERS` of `text`, from a little before the first sought word."""
+    """Return at most `EXCERPT_CHARACTERS` of `text`, where it holds most of the question."""
     flat = " ".join(text.split())
     if len(flat) <= EXCERPT_CHARACTERS:
         return flat
-    start = max(0, min(sought.first_in(flat) - EXCERPT_CHARACTERS // 4, len(flat) - EXCERPT_CHARACTERS))
+    densest = sought.densest_in(flat, EXCERPT_CHARACTERS - _LEAD_CHARACTERS)
+    start = max(0, min(densest - _LEAD_CHARACTERS, len(flat) - EXCERPT_CHARACTERS))
     if start:
         start = flat.find(" ", start) + 1
     end = start + EXCERPT_CHARACTERS

@@ -78,9 +78,9 @@ class SkillSearch:
         asked = respelled(question, corrected)
         vectors, model_id, degraded = self._encode(asked)
         candidates = self._store.candidates(asked, vectors, depth=DEPTH, category=request.category)
-        words = self._store.terms(asked)
+        words = self._store.vocabulary(asked)
         one = None if vectors is None else _one_vector(vectors)
-        ranking = self._rank(candidates, words, request, one, model_id, weights=self.weights())
+        ranking = self._rank(candidates, [term.word for term in words], request, one, model_id, weights=self.weights())
         first = [int(place) for place in ranking.explored.order[: request.limit]]
         skills = self._store.skills_named([candidates[place].skill_name for place in first])
         # A skill that another process removed since it was found is left out.

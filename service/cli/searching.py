@@ -82,6 +82,11 @@ def _print_skill(skill: RankedSkill) -> None:
         f"[bold]{skill.position:>2}. {plain(skill.skill_name)}[/]  [dim]{skill.score:+.2f}[/]", highlight=False
     )
     CONSOLE.print(Padding(plain(short(skill.description)), (0, 0, 0, 4)), highlight=False)
+    if skill.passage:
+        where = f"{skill.passage.heading}: " if skill.passage.heading else ""
+        CONSOLE.print(
+            Padding(plain(short(where + skill.passage.text, 160)), (0, 0, 0, 4)), style="dim", highlight=False
+        )
     if skill.near_identical:
         others = plain("near-identical: " + ", ".join(skill.near_identical))
         CONSOLE.print(Padding(f"[dim]{others}[/]", (0, 0, 0, 4)), highlight=False)

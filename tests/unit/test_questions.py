@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from service.passages import EXCERPT_CHARACTERS, SoughtWords, best_passage, excerpt
 from service.questions import MAX_CHARACTERS, MAX_WINDOWS, InvalidQuestion, checked_question, windows
-from store.records import Chunk
+from store.records import Chunk, Term
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,10 @@ def test_a_short_question_is_its_only_window() -> None:
     assert windows("fix my types") == ["fix my types"]
 
 
+def sought(*words: str) -> SoughtWords:
+    return SoughtWords([Term(word, word, 1) for word in words])
+
+
 def piece(ordinal: int, text: str, heading: str = "") -> Chunk:
     kind = "summary" if ordinal == 0 else "body"
     return Chunk(ordinal=ordinal, kind=kind, heading=heading, text=text, span_start=0, span_end=len(text))
@@ -55,23 +59,44 @@ def piece(ordinal: int, text: str, heading: str = "") -> Chunk:
 
 def test_the_passage_with_most_of_the_questions_words_is_chosen() -> None:
     pieces = [piece(0, "flaky failing tests"), piece(1, "install it"), piece(2, "rerun the failed tests", "Flaky")]
-    chosen = best_passage(SoughtWords(["flaky", "failing", "tests"]), pieces)
+    chosen = best_passage(sought("flaky", "failing", "tests"), pieces)
     assert chosen is not None
     assert chosen.ordinal == 2
 
 
-def test_no_passage_is_shown_when_no_word_is_shared() -> None:
-    assert best_passage(SoughtWords(["spreadsheet"]), [piece(1, "rerun the tests")]) is None
+def test_without_a_shared_word_the_beginning_is_shown_where_the_meaning_was_found() -> None:
+    chosen = best_passage(sought("spreadsheet"), [piece(0, "flaky"), piece(1, "rerun the tests"), piece(2, "rest")])
+    assert chosen is not None
+    assert chosen.ordinal == 1
+    assert best_passage(sought("flaky"), [piece(0, "flaky")]) is None
+
+
+def test_a_rare_word_says_more_than_two_common_ones() -> None:
+    words = SoughtWords([Term("run", "run", 3000), Term("code", "code", 2500), Term("kinase", "kinas", 3)])
+    pieces = [piece(1, "run the code"), piece(2, "dock the kinase")]
+    assert best_passage(words, pieces) is pieces[1]
+    assert words.words_in("run the code on a kinase") == ["kinase", "code", "run"]
+
+
+def test_what_is_left_of_contractions_is_not_shown() -> None:
+    assert sought("d", "ve", "table").words_in("i'd say we've a table") == ["table"]
+    assert sought("c").words_in("write c code") == ["c"]
+    assert sought("数", "据").words_in("数据") == ["数", "据"]
+
+
+def test_an_excerpt_stands_where_most_of_the_question_is() -> None:
+    text = "alpha " + "hay " * 200 + "alpha beta gamma " + "hay " * 200 + "beta"
+    assert "alpha beta gamma" in excerpt(sought("alpha", "beta", "gamma"), text)
 
 
 def test_matched_words_come_in_the_questions_order_each_once() -> None:
-    assert SoughtWords(["types", "mypy", "types"]).words_in("mypy reports types") == ["types", "mypy"]
+    assert sought("types", "mypy", "types").words_in("mypy reports types") == ["types", "mypy"]
 
 
 @given(st.text(max_size=2000))
 def test_an_excerpt_is_short(text: str) -> None:
-    assert len(excerpt(SoughtWords(["word"]), text)) <= EXCERPT_CHARACTERS + 4
+    assert len(excerpt(sought("word"), text)) <= EXCERPT_CHARACTERS + 4
 
 
 def test_an_excerpt_shows_the_shared_word() -> None:
-    assert "needle" in excerpt(SoughtWords(["needle"]), "hay " * 300 + "needle " + "hay " * 300)
+    assert "needle" in excerpt(sought("needle"), "hay " * 300 + "needle " + "hay " * 300)
