@@ -30,9 +30,11 @@ from store.clock import format_time, system_clock
 from store.protocol import Store
 from store.records import Candidate, SearchRecord, ServedSkill
 
-# So many candidates are looked through for near-identical ones: the best few times as many as are asked for.
+# So many candidates are looked through for near-identical ones: a few times as many as are asked for, and those that
+# outcomes may bring forward, which in a library of copies could be hundreds.
 _GROUPED_PER_RESULT: Final = 3
 _GROUPED_AT_LEAST: Final = 20
+_GROUPED_AT_MOST: Final = 80
 
 
 class SkillSearch:
@@ -215,9 +217,9 @@ class SkillSearch:
         self, candidates: Sequence[Candidate], fused: NDArray[np.float64], request: SearchRequest, weights: Weights
     ) -> list[list[int]]:
         """Return the near-identical candidates, by their places, among those that may be served."""
-        deep = np.argsort(-fused, kind="stable")[: _GROUPED_PER_RESULT * request.limit + _GROUPED_AT_LEAST]
-        may_be_served = np.union1d(deep, np.flatnonzero(fused >= fused.max(initial=-np.inf) - weights.gate))
-        place = {candidates[at].skill_id: at for at in may_be_served.tolist()}
+        fit = int((fused >= fused.max(initial=-np.inf) - weights.gate).sum())
+        deep = max(_GROUPED_PER_RESULT * request.limit + _GROUPED_AT_LEAST, min(fit, _GROUPED_AT_MOST))
+        place = {candidates[at].skill_id: at for at in np.argsort(-fused, kind="stable")[:deep].tolist()}
         return [[place[skill_id] for skill_id in group] for group in self._store.near_duplicates(list(place))]
 
 

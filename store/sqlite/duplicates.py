@@ -37,21 +37,37 @@ class NearDuplicates:
         self._verdicts: dict[tuple[int, int, int, int], float] = {}
 
     def groups(self, connection: apsw.Connection, skill_ids: Sequence[int]) -> list[list[int]]:
-        """Return the groups of two or more near-identical skills among these, each in the order of `skill_ids`."""
-        near = self.resemblances(connection, skill_ids)
-        return _components(skill_ids, [pair for pair, (alike, cosine) in near.items() if near_identical(alike, cosine)])
+        """Return the groups of two or more near-identical skills among these, each in the order of `skill_ids`.
 
-    def resemblances(
-        self, connection: apsw.Connection, skill_ids: Sequence[int]
-    ) -> dict[tuple[int, int], tuple[float, float]]:
-        """Return (resemblance, cosine) of the pairs whose vectors are near enough to be near-identical."""
+        Members are near-identical to the first of their group, so groups never chain from one thing to another.
+        """
         ids, cosines = self._matrix.cosines_among(connection, skill_ids)
-        pairs = np.argwhere(np.triu(cosines >= LEAST_COSINE, k=1)).tolist()
+        near = np.triu(cosines >= LEAST_COSINE, k=1)
+        found = []
+        grouped: set[int] = set()
         with self._lock:
-            state = self._follow(connection, {ids[place] for pair in pairs for place in pair})
-            return {
-                (ids[a], ids[b]): (self._resemblance(ids[a], ids[b], state), float(cosines[a, b])) for a, b in pairs
-            }
+            state = self._follow(connection, {ids[place] for pair in np.argwhere(near).tolist() for place in pair})
+            for first in np.flatnonzero(near.any(axis=1)).tolist():
+                if first in grouped:
+                    continue
+                group = [
+                    other
+                    for other in np.flatnonzero(near[first]).tolist()
+                    if other not in grouped
+                    and near_identical(self._resemblance(ids[first], ids[other], state), float(cosines[first, other]))
+                ]
+                if group:
+                    grouped.update(group)
+                    found.append([ids[place] for place in (first, *group)])
+        return found
+
+    def resemblance(self, connection: apsw.Connection, one: int, other: int) -> float | None:
+        """Return the resemblance of two skills, None when their vectors are too far apart for it to mean anything."""
+        ids, cosines = self._matrix.cosines_among(connection, (one, other))
+        if len(ids) < 2 or cosines[0, 1] < LEAST_COSINE:  # noqa: PLR2004  both
+            return None
+        with self._lock:
+            return self._resemblance(one, other, self._follow(connection, ids))
 
     def _follow(self, connection: apsw.Connection, skill_ids: Iterable[int]) -> dict[int, int]:
         """Sketch the documents that are new or have changed; return the state that each is known in."""
@@ -74,20 +90,3 @@ class NearDuplicates:
         if known is None:
             known = self._verdicts[key] = resemblance(self._sketches[one][1], self._sketches[other][1])
         return known
-
-
-def _components(skill_ids: Sequence[int], pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """Return the connected components of two or more."""
-    head = {skill_id: skill_id for skill_id in skill_ids}
-
-    def find(skill_id: int) -> int:
-        while head[skill_id] != skill_id:
-            skill_id = head[skill_id]
-        return skill_id
-
-    for one, other in pairs:
-        head[find(other)] = find(one)
-    members: dict[int, list[int]] = defaultdict(list)
-    for skill_id in skill_ids:
-        members[find(skill_id)].append(skill_id)
-    return [group for group in members.values() if len(group) > 1]

@@ -15,7 +15,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from store.sqlite.rows import one, rows
+from store.sqlite.rows import one, rows, value
 
 _HEAD: Final = """
 SELECT (SELECT generation FROM index_state WHERE status = 'live'),
@@ -27,6 +27,7 @@ _ALL: Final = f"""
 SELECT v.skill_id, v.embedding, s.skill_name, s.category
 FROM skill_vector v JOIN skills s ON s.id = v.skill_id WHERE {_SERVED}
 """
+_COUNT: Final = f"SELECT count(*) FROM skill_vector v JOIN skills s ON s.id = v.skill_id WHERE {_SERVED}"
 _CHANGED: Final = "SELECT id FROM skills WHERE index_seq > ? ORDER BY index_seq"
 _ONE: Final = f"""
 SELECT v.embedding, s.skill_name, s.category
@@ -174,11 +175,16 @@ class VectorMatrix:
         self._generation, self._seq = generation, max(self._seq, seq or 0)
 
     def _load(self, connection: apsw.Connection, dimension: int) -> None:
-        held = rows(connection, _ALL)
-        self._ids = np.array([row[0] for row in held], dtype=np.int64)
-        self._rows = np.frombuffer(b"".join(row[1] for row in held), dtype=np.float32).reshape(-1, dimension).copy()
-        self._names = [row[2] for row in held]
-        self._categories = np.array([self._code(row[3]) for row in held], dtype=np.int32)
+        count = int(value(connection, _COUNT))
+        self._rows = np.empty((count, dimension), dtype=np.float32)
+        self._ids = np.empty(count, dtype=np.int64)
+        self._categories = np.empty(count, dtype=np.int32)
+        self._names = []
+        # Row by row: a list of all of them would hold every vector twice.
+        for place, (skill_id, vector, name, category) in enumerate(connection.execute(_ALL)):
+            self._rows[place] = np.frombuffer(vector, dtype=np.float32)
+            self._ids[place], self._categories[place] = skill_id, self._code(category)
+            self._names.append(name)
         self._place = {int(skill_id): place for place, skill_id in enumerate(self._ids)}
         self._seq = -1
 

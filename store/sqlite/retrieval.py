@@ -91,9 +91,8 @@ class SqliteRetrieval:
 
     def resemblance(self, first: str, second: str) -> float | None:
         def query(connection: apsw.Connection) -> float | None:
-            both = [_id_of(connection, first), _id_of(connection, second)]
-            found = self._duplicates.resemblances(connection, both)
-            return next((alike for alike, _ in found.values()), None)
+            both = _id_of(connection, first), _id_of(connection, second)
+            return self._duplicates.resemblance(connection, *both)
 
         return self._db.read("resemblance", query)
 
