@@ -47,7 +47,8 @@ class SoughtWords:
 
     def words_in(self, text: str) -> list[str]:
         """Return the question's words that `text` holds, each once, the rarest first."""
-        held = [stem for stem in self._first if stem in self.stems_in(text)]
+        found = self.stems_in(text)
+        held = [stem for stem in self._first if stem in found]
         return [self._first[stem] for stem in sorted(held, key=lambda stem: -self._weight[stem])]
 
     def weight_in(self, text: str) -> float:
