@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _SHOWN_CHARACTERS = 120
 _SURE = 0.05
+_LEAST_P = 0.001
 
 
 def evaluate(
@@ -131,7 +132,7 @@ def _print(
         for name, each in change.items():
             sure = "" if each.p < _SURE else "  could be chance"
             CONSOLE.print(
-                f"  {name:<10} {each.mean:+.3f}  [{each.low:+.3f}, {each.high:+.3f}]  p = {each.p:.3f}{sure}",
+                f"  {name:<10} {each.mean:+.3f}  [{each.low:+.3f}, {each.high:+.3f}]  {_p(each.p)}{sure}",
                 highlight=False,
                 markup=False,
             )
@@ -145,6 +146,10 @@ def _print(
             f"    expected {plain(', '.join(miss.expected))}: {where}; first stood {plain(miss.first or 'nothing')}",
             highlight=False,
         )
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.3f}" if value >= _LEAST_P else f"p < {_LEAST_P}"
 
 
 def _table(title: str | None, run: Evaluation) -> Table:
