@@ -55,13 +55,12 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
     SchemaMismatch, StoreUnavailable
         When the database cannot be opened.
     """
-    store: Store = open_store(settings.database)
+    store: Store = open_store(settings.database, keep_questions=settings.keep_questions)
     encoders = Encoders(settings.model, settings.models_dir)
     indexing = Indexing(store, encoders)
     searching = SkillSearch(
         store,
         encoders,
-        keep_questions=settings.keep_questions,
         exploration=Exploration(share=settings.explore_share),
     )
 

@@ -37,7 +37,7 @@ def settings_for(data_dir: Path | None = None, **given: Any) -> Settings:
 @contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Store, Encoders]]:
     """Open the store and the encoders of `settings`; close the store afterwards."""
-    store = open_store(settings.database)
+    store = open_store(settings.database, keep_questions=settings.keep_questions)
     try:
         yield store, Encoders(settings.model, settings.models_dir)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import apsw
+import msgspec
 
 from store.errors import NotFound
 from store.records import SearchRecord, ServedSkill
@@ -36,8 +37,12 @@ class SqliteSearchLog:
     """The `store.protocol.SearchLog` of one SQLite file."""
 
     _db: Database
+    _keep_questions: bool
 
     def record_search(self, search: SearchRecord) -> None:
+        if not self._keep_questions:
+            search = msgspec.structs.replace(search, query=None)
+
         def unit(connection: apsw.Connection) -> None:
             kept = _find(connection, search.id)
             if kept is not None:

@@ -12,10 +12,14 @@ from store.sqlite.matrix import VectorMatrix
 from store.sqlite.metrics import SqliteMetrics
 from store.sqlite.operations import SqliteOperations
 from store.sqlite.projects import SqliteProjects
+from store.sqlite.retention import SqliteRetention
 from store.sqlite.retrieval import SqliteRetrieval
 from store.sqlite.searches import SqliteSearchLog
+from store.sqlite.session_reports import SqliteSessionReports
 from store.sqlite.signals import SqliteSignals
 from store.sqlite.tracking import SqliteTracking
+from store.sqlite.workflow import SqliteWorkflowLog
+from store.sqlite.workflow_totals import SqliteWorkflowTotals
 
 
 class SqliteStore(
@@ -26,6 +30,10 @@ class SqliteStore(
     SqliteSearchLog,
     SqliteProjects,
     SqliteSignals,
+    SqliteWorkflowLog,
+    SqliteSessionReports,
+    SqliteWorkflowTotals,
+    SqliteRetention,
     SqliteEvidence,
     SqliteOperations,
 ):
@@ -37,9 +45,12 @@ class SqliteStore(
         Any number of processes may have the same file open.
     clock : Clock, optional
         Where the present time comes from.
+    keep_questions : bool
+        Off: of a question, only its hash and vector are written, never its words.
     """
 
-    def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
+    def __init__(self, path: Path, *, clock: Clock = system_clock, keep_questions: bool = True) -> None:
+        self._keep_questions = keep_questions
         self._db = Database(path, clock)
         self._matrix = VectorMatrix()
 
@@ -48,7 +59,7 @@ class SqliteStore(
         self._db.close()
 
 
-def open_store(path: Path | str, *, clock: Clock = system_clock) -> SqliteStore:
+def open_store(path: Path | str, *, clock: Clock = system_clock, keep_questions: bool = True) -> SqliteStore:
     """Open the store in `path`, bringing its schema up to this release's.
 
     Raises
@@ -58,4 +69,4 @@ def open_store(path: Path | str, *, clock: Clock = system_clock) -> SqliteStore:
     StoreUnavailable
         When the file cannot be opened.
     """
-    return SqliteStore(Path(path), clock=clock)
+    return SqliteStore(Path(path), clock=clock, keep_questions=keep_questions)

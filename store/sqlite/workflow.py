@@ -1,0 +1,148 @@
+"""Workflow events: how they enter their append-only log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from store.clock import normalise_time
+from store.errors import Conflict, InvalidRecord, NotFound
+from store.sqlite.connection import translated
+from store.sqlite.database import Database
+from store.sqlite.rows import encode, one, record, value
+from store.sqlite.uses import ADD_SESSION, MAX_DURATION_S, checked_id, new_id
+from store.workflow_records import EventsReport, NewWorkflowEvent, RefusedEvent, WorkflowEvent
+
+MAX_NAME_CHARACTERS: Final = 200
+MAX_STEP_CHARACTERS: Final = 500
+MAX_PAYLOAD_CHARACTERS: Final = 16_384
+
+_COLUMNS: Final = """
+seq, id, session_id, project_id, invocation_id, workflow, phase, step, status, occurred_at, duration_seconds, payload,
+recorded_at
+"""
+_EVENT: Final = f"SELECT {_COLUMNS} FROM workflow_event WHERE id = ?"
+_ADD: Final = """
+INSERT INTO workflow_event(id, session_id, project_id, invocation_id, workflow, phase, step, status, occurred_at,
+                           duration_seconds, payload, recorded_at)
+VALUES (:id, :session_id, :project_id, :invocation_id, :workflow, :phase, :step, :status, :occurred_at,
+        :duration_seconds, :payload, :recorded_at)
+RETURNING seq
+"""
+_JSON: Final = frozenset({"payload"})
+
+
+class SqliteWorkflowLog:
+    """The `store.workflow_ports.WorkflowLog` of one SQLite file."""
+
+    _db: Database
+
+    def record_event(self, event: NewWorkflowEvent) -> tuple[WorkflowEvent, bool]:
+        bindings = _bindings(event, now=self._db.now())
+        return self._db.write("record_event", lambda connection: _add(connection, event, bindings))
+
+    def record_events(self, events: Sequence[NewWorkflowEvent]) -> EventsReport:
+        now = self._db.now()
+        usable: list[tuple[int, NewWorkflowEvent, dict[str, Any]]] = []
+        unusable: list[RefusedEvent] = []
+        for position, event in enumerate(events):
+            try:
+                usable.append((position, event, _bindings(event, now=now)))
+            except InvalidRecord as error:
+                unusable.append(RefusedEvent(position=position, id=event.id, reason=str(error)))
+
+        def unit(connection: apsw.Connection) -> EventsReport:
+            added, refused = 0, list(unusable)
+            for position, event, bindings in usable:
+                try:
+                    with translated(), connection:  # a savepoint: an event that is refused leaves no session behind
+                        added += _add(connection, event, bindings)[1]
+                except (InvalidRecord, Conflict) as error:
+                    refused.append(RefusedEvent(position=position, id=event.id, reason=str(error)))
+            refused.sort(key=lambda each: each.position)
+            return EventsReport(added=added, known=len(events) - added - len(refused), refused=refused)
+
+        return self._db.write("record_events", unit)
+
+    def workflow_event(self, event_id: str) -> WorkflowEvent:
+        def query(connection: apsw.Connection) -> WorkflowEvent:
+            found = _find(connection, event_id)
+            if found is None:
+                raise NotFound("workflow event", event_id)
+            return found
+
+        return self._db.read("workflow_event", query)
+
+
+def _add(connection: apsw.Connection, event: NewWorkflowEvent, bindings: dict[str, Any]) -> tuple[WorkflowEvent, bool]:
+    recorded = None if event.id is None else _find(connection, event.id)
+    if recorded is not None:
+        _require_same(recorded, event, bindings)
+        return recorded, False
+    connection.execute(ADD_SESSION, (event.session_id, event.project_id, None, bindings["occurred_at"]))
+    seq = value(connection, _ADD, bindings)
+    return WorkflowEvent(**{**bindings, "seq": seq, "payload": msgspec.json.decode(bindings["payload"])}), True
+
+
+def _find(connection: apsw.Connection, event_id: str) -> WorkflowEvent | None:
+    row = one(connection, _EVENT, (event_id,))
+    return record(WorkflowEvent, row, json=_JSON) if row else None
+
+
+def _bindings(event: NewWorkflowEvent, *, now: str) -> dict[str, Any]:
+    """Return the columns of an event; made up here are its id and time.
+
+    Raises
+    ------
+    InvalidRecord
+        When a value breaks a rule that can be told without the database.
+    """
+    if event.duration_seconds is not None and not 0 <= event.duration_seconds <= MAX_DURATION_S:
+        raise InvalidRecord(
+            f"a duration is 0 to {MAX_DURATION_S:.0f} seconds, not {event.duration_seconds}", field="duration_seconds"
+        )
+    payload = encode(event.payload)
+    if len(payload) > MAX_PAYLOAD_CHARACTERS:
+        raise InvalidRecord(
+            f"a payload has at most {MAX_PAYLOAD_CHARACTERS} characters as JSON, this one {len(payload)}; keep a "
+            "summary here and the rest where it can be looked up",
+            field="payload",
+        )
+    return {
+        "id": checked_id(event.id) if event.id is not None else new_id(),
+        "session_id": checked_id(event.session_id),
+        "project_id": event.project_id,
+        "invocation_id": event.invocation_id,
+        "workflow": _name(event.workflow, "workflow", MAX_NAME_CHARACTERS),
+        "phase": None if event.phase is None else _name(event.phase, "phase", MAX_NAME_CHARACTERS),
+        "step": _name(event.step, "step", MAX_STEP_CHARACTERS),
+        "status": event.status,
+        "occurred_at": normalise_time(event.occurred_at) if event.occurred_at else now,
+        "duration_seconds": None if event.duration_seconds is None else float(event.duration_seconds),
+        "payload": payload,
+        "recorded_at": now,
+    }
+
+
+def _name(text: str, field: str, most: int) -> str:
+    if not text.strip() or len(text) > most:
+        raise InvalidRecord(f"{field} has 1 to {most} characters, not all blank", field=field)
+    return text
+
+
+def _require_same(recorded: WorkflowEvent, asked: NewWorkflowEvent, bindings: dict[str, Any]) -> None:
+    for field in asked.__struct_fields__:
+        wanted = bindings[field]
+        if field == "occurred_at" and not asked.occurred_at:
+            continue  # whenever it is told, the moment is the one that was recorded first
+        if field == "payload":
+            wanted = msgspec.json.decode(wanted)
+        if wanted != getattr(recorded, field):
+            raise Conflict(
+                f"workflow event {recorded.id!r} is already recorded with another {field}: "
+                f"{getattr(recorded, field)!r}; use a new id for a new event",
+                recorded=msgspec.to_builtins(recorded),
+            )
