@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Final
 
+import msgspec
 import structlog
 from anyio import create_task_group, sleep, to_thread
 from litestar import Litestar
@@ -24,6 +24,7 @@ from service.api.search import SearchController
 from service.api.signals import SignalController
 from service.api.skills import SkillController
 from service.api.tracking import InvocationController, SessionController
+from service.api.workflows import WorkflowController, WorkflowEventController
 from service.encoders import Encoders
 from service.indexing import Indexing
 from service.logs import request_log
@@ -31,6 +32,7 @@ from service.problems import problem_details
 from service.ranking.exploration import Exploration
 from service.search import SkillSearch
 from service.settings import Settings
+from service.upkeep import sweep
 from store.errors import StoreUnavailable
 from store.protocol import Store
 from store.sqlite import open_store
@@ -68,7 +70,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
     async def running(_: Litestar) -> AsyncIterator[None]:
         await to_thread.run_sync(_warm_up, store, encoders, searching)
         async with create_task_group() as tasks:
-            tasks.start_soon(_sweep, store, searching, timedelta(hours=settings.open_limit_hours))
+            tasks.start_soon(_sweep, store, searching, settings)
             if watch:
                 tasks.start_soon(indexing.watch)
             yield
@@ -84,6 +86,8 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             IndexController,
             SessionController,
             InvocationController,
+            WorkflowEventController,
+            WorkflowController,
             MetricsController,
             WorkflowPathController,
             ProjectController,
@@ -123,15 +127,13 @@ def _warm_up(store: Store, encoders: Encoders, searching: SkillSearch) -> None:
         searching.learning.book(generation.model_id, generation.dimension)
 
 
-async def _sweep(store: Store, searching: SkillSearch, open_limit: timedelta) -> None:
+async def _sweep(store: Store, searching: SkillSearch, settings: Settings) -> None:
     while True:
         try:
-            stale = await to_thread.run_sync(store.abandon_stale, open_limit)
-            # Searches learn what is new; this is for what an import left behind.
-            await to_thread.run_sync(searching.learning.learn_all)
+            done = await to_thread.run_sync(sweep, store, searching.learning, settings)
         except StoreUnavailable as error:
             _log.warning("the sweep could not run", reason=str(error))
         else:
-            if stale:
-                _log.info("open uses taken as abandoned", count=len(stale))
+            if any(msgspec.structs.astuple(done)):
+                _log.info("swept", **msgspec.structs.asdict(done))
         await sleep(SWEEP_EVERY_S)

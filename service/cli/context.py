@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import typer
@@ -24,6 +25,10 @@ ERRORS: Final = Console(stderr=True)
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data lives (or SKILLRANK_DATA_DIR).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Model = Annotated[str | None, typer.Option("--model", help="The embedding model (or SKILLRANK_MODEL).")]
+Zone = Annotated[
+    str | None,
+    typer.Option("--timezone", help="Of times without an offset, such as Europe/Berlin; this machine's by default."),
+]
 
 
 def settings_for(data_dir: Path | None = None, **given: Any) -> Settings:
@@ -62,6 +67,14 @@ def print_json(payload: Any) -> None:
 def plain(text: str) -> str:
     """Return untrusted text without control characters and with rich's markup taken as text."""
     return _plain("".join(character if character.isprintable() else " " for character in text))
+
+
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """Return the time zone of that name, None for none."""
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise typer.BadParameter(f"{name!r} is not a time zone such as Europe/Berlin or UTC") from error
 
 
 def _plain(text: str) -> str:

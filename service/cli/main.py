@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from service import VERSION
-from service.cli import cutover, indexing, metrics, projects, searching, serving, signals, tracking, tuning, upkeep
+from service.cli import (
+    cutover,
+    feeding,
+    indexing,
+    metrics,
+    projects,
+    reports,
+    searching,
+    serving,
+    signals,
+    tracking,
+    tuning,
+    upkeep,
+)
 from service.cli.context import CONSOLE, saying_errors
 
 app = typer.Typer(
@@ -26,13 +39,16 @@ app.command("doctor")(upkeep.doctor)
 app.command("import-json")(cutover.import_json)
 app.command("cutover")(cutover.cutover)
 app.command("rollback-cutover")(cutover.rollback_cutover)
+app.command("sweep")(upkeep.sweep_once)
 app.command("tune")(tuning.tune)
 app.command("backup")(upkeep.backup)
 app.command("restore")(upkeep.restore)
+tracking.track.command("workflow")(feeding.track_workflow)
 app.add_typer(tracking.track, name="track")
 app.add_typer(tracking.session, name="session")
 app.add_typer(projects.project, name="project")
 app.add_typer(signals.signals, name="signals")
+app.add_typer(reports.report, name="report")
 app.add_typer(metrics.metrics, name="metrics")
 app.add_typer(upkeep.migrate, name="migrate")
 
