@@ -20,6 +20,7 @@ from service.workflows import (
     workflow_bottlenecks,
     workflow_transitions,
 )
+from store.errors import InvalidRecord
 from store.workflow_records import EventsReport, NewWorkflowEvent, StepStatus, WorkflowEvent, WorkflowFilter
 
 MAX_BATCH = 10_000
@@ -45,9 +46,6 @@ class ReportEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     payload: dict[str, Any] = {}
 
 
-Events = Annotated[list[ReportEvent], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
-
-
 def asked_filter(
     *, project_id: FromQuery[str | None] = None, workflow: FromQuery[str | None] = None, since: Since = None
 ) -> WorkflowFilter:
@@ -62,14 +60,16 @@ class WorkflowEventController(Controller):
     tags = ["workflows"]
 
     @post(operation_id="reportWorkflowEvents", status_code=200, sync_to_thread=True)
-    def report(self, data: JSONBody[ReportEvent | Events], store: GivenStore) -> EventsReport:
-        """Record one event (an object) or many (a list), in any order; known ids with the same content are counted.
+    def report(self, data: JSONBody[ReportEvent | list[ReportEvent]], store: GivenStore) -> EventsReport:
+        """Record one event (an object) or up to 10,000 (a list), in any order; the same id again adds nothing.
 
         One that contradicts what is recorded is a conflict; in a list it is refused and the others are taken.
         """
         if isinstance(data, ReportEvent):
             _, new = store.record_event(_as_event(data))
             return EventsReport(added=int(new), known=int(not new), refused=[])
+        if not 1 <= len(data) <= MAX_BATCH:
+            raise InvalidRecord(f"a list holds 1 to {MAX_BATCH} events, not {len(data)}; send several lists")
         return store.record_events([_as_event(event) for event in data])
 
     @get("/{event_id:str}", operation_id="getWorkflowEvent", sync_to_thread=True)
