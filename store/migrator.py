@@ -181,7 +181,8 @@ def use_differences(use: LegacyUse, recorded: Invocation) -> Iterator[Difference
     key = recorded.id
     for field in _STARTED:
         mine, theirs = getattr(use.invocation, field), getattr(recorded, field)
-        if mine != theirs and not (field == "user_query" and same_question(recorded, mine)):
+        same = same_question(recorded, mine) if field == "user_query" else mine == theirs
+        if not same:
             yield Difference(key=key, field=field, json=mine, database=theirs)
     if use.outcome is None:
         if recorded.outcome is not None:

@@ -228,13 +228,12 @@ def abandon(
 def _require_same_start(recorded: Invocation, asked: NewInvocation) -> None:
     for field in asked.__struct_fields__:
         wanted = getattr(asked, field)
-        if field == "user_query" and same_question(recorded, wanted):
-            continue
         if field == "invoked_at":
             wanted = normalise_time(wanted) if wanted else recorded.invoked_at
         elif field in _INVOCATION_JSON:
             wanted = msgspec.json.decode(encode(wanted))
-        if wanted != getattr(recorded, field):
+        same = same_question(recorded, wanted) if field == "user_query" else wanted == getattr(recorded, field)
+        if not same:
             raise Conflict(
                 f"invocation {recorded.id!r} is already recorded with another {field}: "
                 f"{getattr(recorded, field)!r}; use a new id for a new use",
