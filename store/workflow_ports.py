@@ -72,6 +72,8 @@ class WorkflowTotals(Protocol):
     def step_totals(self, wanted: WorkflowFilter, *, steps: int) -> StepTotals:
         """Return how steps ended, by project, with and without regard to each skill, for at most `steps` steps.
 
+        All steps of a workflow together count as one more step of it, where it has several.
+
         Those that both passed and failed most often come first: about others there is nothing to learn. A step of a
         session counts once, as it was judged last; of judgements at one moment the failure holds.
         """

@@ -129,8 +129,8 @@ class WorkflowFilter(msgspec.Struct, frozen=True, kw_only=True):
 class StepTotal(msgspec.Struct, frozen=True, kw_only=True):
     """In how many sessions of one project a step was judged last as passed, or at all.
 
-    With a `skill_name` only sessions that used the skill before that judgement count. `project_id` is '' for sessions
-    without a project.
+    With a `skill_name` only sessions that used the skill before that judgement count. `step` is '' for all steps of a
+    workflow together, which fail when one of them does; `project_id` is '' for sessions without a project.
     """
 
     workflow: str

@@ -117,22 +117,27 @@ def _print_correlations(found: StepCorrelations) -> None:
         f"{found.steps_judged} steps judged, {found.compared} pairs of a skill and a step, {found.tested} with enough "
         f"data ({found.least_sessions} sessions with the skill and as many without it, in projects that have both)"
     )
-    if not found.effects:
+    tested = [each for each in found.effects if each.q_value is not None]
+    if not tested:
         return
     table = Table("skill", "step", "finding", "with", "without", "in projects", "lift", "q", title="skills and steps")
-    for each in found.effects:
+    for each in tested:
         table.add_row(
             plain(each.skill_name),
-            plain(f"{each.workflow} › {each.step}"),
-            _styled(each.finding if each.q_value is not None else each.reason),
+            plain(f"{each.workflow} › {each.step or 'all steps'}"),
+            _styled(each.finding),
             f"{each.passed_with}/{each.sessions_with}",
             f"{each.passed_without}/{each.sessions_without}",
             _points(each.adjusted),
             "–" if each.lift is None else f"{each.lift:.2f}",
-            "–" if each.q_value is None else f"{each.q_value:.2g}",
+            f"{each.q_value:.2g}",
         )
     CONSOLE.print(table)
-    _say("[dim]with, without: sessions in which the step passed; in projects: the difference, projects apart[/]")
+    _say(
+        "[dim]with, without: in how many sessions the step passed, of those that used the skill before it and of the "
+        "others; in projects: the difference in points inside projects, with its 95% interval; q: which share of such "
+        "findings would be chance[/]"
+    )
 
 
 def _print_bottlenecks(found: list[Bottleneck]) -> None:
@@ -178,12 +183,12 @@ def _shaded(n: int, total: int) -> str:
 
 
 def _steps(steps: list[StepRun], distinct: int) -> Text:
-    shown = Text("\n").join(
-        Text(f"{_plain_text(run.step)} {run.status}", _STYLES.get(run.status, "")) for run in steps[:_SHOWN_STEPS]
-    )
-    if distinct > _SHOWN_STEPS:
-        shown.append(f"\nand {distinct - _SHOWN_STEPS} more")
-    return shown
+    """Name the steps where they are few, else those that failed."""
+    named = steps if distinct <= _SHOWN_STEPS else [run for run in steps if run.status == "failed"][:_SHOWN_STEPS]
+    lines = [Text(f"{_printable(run.step)} {run.status}", _STYLES.get(run.status, "")) for run in named]
+    if distinct > len(named):
+        lines.append(Text(f"{distinct - len(named)} more steps" if named else f"{distinct} steps"))
+    return Text("\n").join(lines)
 
 
 def _about(moment: Moment) -> str:
@@ -197,7 +202,7 @@ def _styled(text: str) -> Text:
     return Text(text, _STYLES.get(text, ""))
 
 
-def _plain_text(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 

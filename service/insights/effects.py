@@ -34,7 +34,10 @@ Finding = Literal["helps", "hurts", "no clear difference", "not enough data"]
 
 @dataclass(frozen=True, slots=True)
 class StepCount:
-    """Sessions of one project in which a step was judged, and how many passed; before it, a skill, or whatever."""
+    """Sessions of one project in which a step was judged, and how many passed; before it, a skill, or whatever.
+
+    The step '' is all steps of the workflow together.
+    """
 
     workflow: str
     step: str
@@ -49,6 +52,8 @@ class StepEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    step : str or None
+        None for all steps of the workflow together: passed when none of them failed.
     finding : str
         By `adjusted` and `q_value`; ``reason`` says it in words.
     difference, adjusted : Interval or None
@@ -63,7 +68,7 @@ class StepEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     skill_name: str
     workflow: str
-    step: str
+    step: str | None
     finding: Finding
     reason: str
     sessions_with: int
@@ -140,7 +145,7 @@ def _too_little(
 ) -> str | None:
     for sessions, said in ((total_with, "with the skill"), (total_without, "without it")):
         if sessions < LEAST_SESSIONS:
-            return f"not enough data: {sessions} sessions {said}, {LEAST_SESSIONS} are needed"
+            return f"not enough data: {_sessions(sessions)} {said}, {LEAST_SESSIONS} are needed"
     if min(with_both, without_both) < LEAST_SESSIONS:
         return (
             f"not enough data: in projects that have both kinds of sessions, {with_both} are with the skill and "
@@ -172,7 +177,7 @@ def _effect(
     return StepEffect(
         skill_name=pair[0],
         workflow=pair[1],
-        step=pair[2],
+        step=pair[2] or None,
         finding=finding,
         reason=reason or _in_words(totals, adjusted, projects),
         sessions_with=total_with,
@@ -205,13 +210,10 @@ def _in_words(totals: list[int], adjusted: Interval | None, projects: int) -> st
 def _certainty(effect: StepEffect) -> tuple[object, ...]:
     known = effect.q_value is not None
     size = abs(effect.adjusted.value) if effect.adjusted is not None else 0.0
-    support = effect.sessions_with
-    return (
-        not known,
-        effect.q_value if known else 0.0,
-        -size,
-        -support,
-        effect.skill_name,
-        effect.workflow,
-        effect.step,
-    )
+    # All steps together come before the single ones of the same certainty.
+    names = (effect.skill_name, effect.workflow, effect.step or "")
+    return (not known, effect.q_value if known else 0.0, -size, -effect.sessions_with, *names)
+
+
+def _sessions(n: int) -> str:
+    return "1 session" if n == 1 else f"{n} sessions"

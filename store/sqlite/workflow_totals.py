@@ -28,14 +28,23 @@ chosen(session_id, project_id) AS MATERIALIZED (
     WHERE :project IS NULL OR project_id = :project
 )
 """
-# The last judgement of each step in each session: its time and, as one more character, whether it is a failure.
+# The last judgement of each step in each session: its time and, as one more character, whether it is a failure. The
+# step '' is all steps of a workflow together, where it has several: it fails when one of them does.
 _JUDGED: Final = f"""
 {_CHOSEN},
-judged(session_id, project_id, workflow, step, last) AS MATERIALIZED (
+each_step(session_id, project_id, workflow, step, last) AS MATERIALIZED (
     SELECT c.session_id, c.project_id, e.workflow, e.step, max(e.occurred_at || (e.status = 'failed'))
     FROM chosen c CROSS JOIN workflow_event e ON e.session_id = c.session_id
     WHERE e.status IN ('passed', 'failed') AND (:workflow IS NULL OR e.workflow = :workflow)
     GROUP BY c.session_id, e.workflow, e.step
+),
+judged AS MATERIALIZED (
+    SELECT * FROM each_step
+    UNION ALL
+    SELECT session_id, project_id, workflow, '', max(substr(last, 1, 27)) || max(substr(last, 28))
+    FROM each_step
+    WHERE workflow IN (SELECT workflow FROM each_step GROUP BY workflow HAVING count(DISTINCT step) > 1)
+    GROUP BY session_id, workflow
 )
 """
 _STEP_TOTALS: Final = f"""

@@ -123,13 +123,21 @@ def fill(client: Client) -> None:
 def test_what_many_sessions_say(client: Client) -> None:
     fill(client)
     found = client.get("/api/workflows/correlations").json()
-    assert (found["steps_judged"], found["steps_left_out"], found["compared"], found["tested"]) == (2, 0, 4, 2)
-    first, second, *rest = found["effects"]
-    assert (first["skill_name"], first["finding"], second["finding"]) == ("fix-types", "helps", "hurts")
+    assert (found["steps_judged"], found["steps_left_out"], found["compared"], found["tested"]) == (2, 0, 6, 4)
+    told = [(each["skill_name"], each["step"], each["finding"]) for each in found["effects"]]
+    assert told == [
+        ("fix-types", None, "helps"),
+        ("fix-types", "unit", "helps"),
+        ("plan-dinners", None, "hurts"),
+        ("plan-dinners", "unit", "hurts"),
+        ("fix-types", "lint", "not enough data"),
+        ("plan-dinners", "lint", "not enough data"),
+    ]
+    first, rest = found["effects"][0], found["effects"][4:]
     assert first["adjusted"]["value"] == pytest.approx(2 / 3)
     assert {each["reason"] for each in rest} == {"not enough data: the step always passed"}
     one = client.get("/api/workflows/correlations", params={"skill_name": "fix-types", "limit": 1}).json()
-    assert (one["compared"], [each["skill_name"] for each in one["effects"]]) == (4, ["fix-types"])
+    assert (one["compared"], [each["skill_name"] for each in one["effects"]]) == (6, ["fix-types"])
     (stuck, tested) = client.get("/api/workflows/bottlenecks").json()
     assert (stuck["phase"], stuck["abandoned"]["n"], stuck["abandoned"]["of"]) == ("build", 30, 60)
     assert (tested["phase"], tested["failed_steps"]["n"], tested["failed_steps"]["of"]) == ("test", 20, 120)

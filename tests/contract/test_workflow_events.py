@@ -309,7 +309,30 @@ def test_steps_that_never_differ_come_last(store: Store) -> None:
         )
     found = store.step_totals(ALL, steps=2)
     assert found.steps == 3
-    assert {total.step for total in found.totals} == {"often", "sometimes"}
+    assert {total.step for total in found.totals} == {"often", ""}
+
+
+def test_all_steps_of_a_workflow_together_fail_when_one_does(store: Store, at: Callable[..., str]) -> None:
+    def told(session: str, step: str, status: str, hour: int) -> NewWorkflowEvent:
+        return event(session_id=session, step=step, status=status, occurred_at=at(3, hour))
+
+    store.record_events(
+        [
+            told("s", "unit", "failed", 1),
+            told("s", "unit", "passed", 2),
+            told("s", "lint", "passed", 3),
+            told("t", "unit", "passed", 1),
+            told("t", "lint", "failed", 2),
+            event(session_id="t", workflow="one step alone", step="unit", status="failed"),
+        ]
+    )
+    store.start_invocation(NewInvocation(skill_name="late", session_id="t", invoked_at=at(3, 3)))
+    store.start_invocation(NewInvocation(skill_name="between", session_id="s", invoked_at=at(3, 2, 30)))
+    found = [total for total in store.step_totals(WorkflowFilter(workflow="ci"), steps=9).totals if not total.step]
+    assert {total.skill_name: (total.sessions, total.passed) for total in found} == {None: (2, 1), "between": (1, 1)}
+    everything = store.step_totals(ALL, steps=9)
+    assert everything.steps == 3
+    assert {total.workflow for total in everything.totals if not total.step} == {"ci"}
 
 
 def test_a_filter_chooses_sessions(store: Store, clock: Any, at: Callable[..., str]) -> None:
