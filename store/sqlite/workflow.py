@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
@@ -12,7 +12,7 @@ from store.clock import normalise_time
 from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.connection import translated
 from store.sqlite.database import Database
-from store.sqlite.rows import encode, one, record, value
+from store.sqlite.rows import encode, one, record, rows, value
 from store.sqlite.uses import ADD_SESSION, MAX_DURATION_S, checked_id, new_id
 from store.workflow_records import EventsReport, NewWorkflowEvent, RefusedEvent, WorkflowEvent
 
@@ -32,7 +32,25 @@ VALUES (:id, :session_id, :project_id, :invocation_id, :workflow, :phase, :step,
         :duration_seconds, :payload, :recorded_at)
 RETURNING seq
 """
+_ADD_ALL: Final = """
+INSERT INTO workflow_event(id, session_id, project_id, invocation_id, workflow, phase, step, status, occurred_at,
+                           duration_seconds, payload, recorded_at)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+       value ->> 8, value ->> 9, value ->> 10, value ->> 11
+FROM json_each(?) ORDER BY key
+"""
+_KNOWN: Final = "SELECT 1 FROM json_each(?) asked CROSS JOIN workflow_event e ON e.id = asked.value LIMIT 1"
 _JSON: Final = frozenset({"payload"})
+
+CHUNK: Final = 1000
+
+
+class _Checked(NamedTuple):
+    """One event of a batch that can be written, with what is bound for it in the order of the columns."""
+
+    position: int
+    event: NewWorkflowEvent
+    bindings: dict[str, Any]
 
 
 class SqliteWorkflowLog:
@@ -46,22 +64,20 @@ class SqliteWorkflowLog:
 
     def record_events(self, events: Sequence[NewWorkflowEvent]) -> EventsReport:
         now = self._db.now()
-        usable: list[tuple[int, NewWorkflowEvent, dict[str, Any]]] = []
+        usable: list[_Checked] = []
         unusable: list[RefusedEvent] = []
         for position, event in enumerate(events):
             try:
-                usable.append((position, event, _bindings(event, now=now)))
+                usable.append(_Checked(position, event, _bindings(event, now=now)))
             except InvalidRecord as error:
                 unusable.append(RefusedEvent(position=position, id=event.id, reason=str(error)))
 
         def unit(connection: apsw.Connection) -> EventsReport:
             added, refused = 0, list(unusable)
-            for position, event, bindings in usable:
-                try:
-                    with translated(), connection:  # a savepoint: an event that is refused leaves no session behind
-                        added += _add(connection, event, bindings)[1]
-                except (InvalidRecord, Conflict) as error:
-                    refused.append(RefusedEvent(position=position, id=event.id, reason=str(error)))
+            for start in range(0, len(usable), CHUNK):
+                chunk = usable[start : start + CHUNK]
+                new, unfit = _add_chunk(connection, chunk)
+                added, refused = added + new, refused + unfit
             refused.sort(key=lambda each: each.position)
             return EventsReport(added=added, known=len(events) - added - len(refused), refused=refused)
 
@@ -75,6 +91,41 @@ class SqliteWorkflowLog:
             return found
 
         return self._db.read("workflow_event", query)
+
+
+def _add_chunk(connection: apsw.Connection, chunk: Sequence[_Checked]) -> tuple[int, list[RefusedEvent]]:
+    """Add the events that are new; return how many those were, and which were refused."""
+    identifiers = {each.bindings["id"] for each in chunk}
+    try:
+        if len(identifiers) == len(chunk) and not rows(connection, _KNOWN, (encode(sorted(identifiers)),)):
+            with translated(), connection:  # a savepoint: all or nothing
+                _add_together(connection, chunk)
+            return len(chunk), []
+    except InvalidRecord:
+        pass  # some event breaks a rule of the schema; only one by one can tell which
+    return _add_one_by_one(connection, chunk)
+
+
+def _add_together(connection: apsw.Connection, chunk: Sequence[_Checked]) -> None:
+    """Add new events with one statement: one that may abort keeps a journal of every page that it touches."""
+    sessions: dict[str, tuple[Any, ...]] = {}
+    for each in chunk:
+        began = (each.event.session_id, each.event.project_id, None, each.bindings["occurred_at"])
+        sessions.setdefault(each.event.session_id, began)
+    connection.executemany(ADD_SESSION, list(sessions.values()))
+    connection.execute(_ADD_ALL, (encode([list(each.bindings.values()) for each in chunk]),))
+
+
+def _add_one_by_one(connection: apsw.Connection, chunk: Sequence[_Checked]) -> tuple[int, list[RefusedEvent]]:
+    added = 0
+    refused: list[RefusedEvent] = []
+    for each in chunk:
+        try:
+            with translated(), connection:  # an event that is refused leaves no session behind
+                added += _add(connection, each.event, each.bindings)[1]
+        except (InvalidRecord, Conflict) as error:
+            refused.append(RefusedEvent(position=each.position, id=each.event.id, reason=str(error)))
+    return added, refused
 
 
 def _add(connection: apsw.Connection, event: NewWorkflowEvent, bindings: dict[str, Any]) -> tuple[WorkflowEvent, bool]:

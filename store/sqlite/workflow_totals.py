@@ -47,21 +47,27 @@ judged AS MATERIALIZED (
     GROUP BY session_id, workflow
 )
 """
+# Steps are numbered: sorting by a number, where there are hundreds of thousands of rows, takes two thirds of the time.
 _STEP_TOTALS: Final = f"""
 WITH {_JUDGED},
-telling(workflow, step) AS MATERIALIZED (
-    SELECT workflow, step FROM judged GROUP BY workflow, step
-    ORDER BY min(sum(substr(last, 28) = '0'), sum(substr(last, 28) = '1')) DESC, count(*) DESC, workflow, step
-    LIMIT :steps
+telling(number, workflow, step) AS MATERIALIZED (
+    SELECT row_number() OVER (), workflow, step FROM (
+        SELECT workflow, step FROM judged GROUP BY workflow, step
+        ORDER BY min(sum(substr(last, 28) = '0'), sum(substr(last, 28) = '1')) DESC, count(*) DESC, workflow, step
+        LIMIT :steps)
 ),
-told AS MATERIALIZED (SELECT judged.* FROM telling JOIN judged USING (workflow, step))
-SELECT workflow, step, NULL, project_id, count(*), sum(substr(last, 28) = '0')
-FROM told GROUP BY workflow, step, project_id
-UNION ALL
-SELECT workflow, step, k.skill_name, project_id, count(*), sum(substr(last, 28) = '0')
-FROM told CROSS JOIN session_skill k
-     ON k.session_id = told.session_id AND k.first_invoked_at <= substr(told.last, 1, 27)
-GROUP BY workflow, step, k.skill_name, project_id
+told(session_id, project_id, number, moment, passed) AS MATERIALIZED (
+    SELECT session_id, project_id, number, substr(last, 1, 27), substr(last, 28) = '0'
+    FROM judged JOIN telling USING (workflow, step)
+),
+totals(number, skill_name, project_id, sessions, passed) AS (
+    SELECT number, NULL, project_id, count(*), sum(passed) FROM told GROUP BY number, project_id
+    UNION ALL
+    SELECT number, k.skill_name, project_id, count(*), sum(passed)
+    FROM told CROSS JOIN session_skill k ON k.session_id = told.session_id AND k.first_invoked_at <= told.moment
+    GROUP BY number, k.skill_name, project_id
+)
+SELECT workflow, step, skill_name, project_id, sessions, passed FROM totals JOIN telling USING (number)
 """
 _STEPS: Final = f"""
 WITH {_CHOSEN}

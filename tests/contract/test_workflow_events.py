@@ -155,6 +155,28 @@ def test_a_batch_takes_what_is_right_and_says_why_it_refuses_the_rest(store: Sto
     assert store.record_events([event(id="a"), event(id="a")]).known == 2
 
 
+ODD = ["a\x00b", "a\u2028b", "'\"\\", "𝔘", "null", "1"]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_text_comes_back_as_it_went_in_alone_and_in_a_batch(store: Store, text: str) -> None:
+    def odd(identifier: str) -> NewWorkflowEvent:
+        return event(id=identifier, step=f"x{text}", workflow=text, phase=text, payload={text: text})
+
+    alone, _ = store.record_event(odd("alone"))
+    assert store.record_events([odd("one"), odd("two")]).added == 2
+    together = store.workflow_event("one")
+    assert (alone.step, alone.workflow, alone.phase, alone.payload) == (f"x{text}", text, text, {text: text})
+    assert msgspec.structs.replace(together, id="alone", seq=alone.seq) == store.workflow_event("alone") == alone
+    assert store.record_events([odd("one"), odd("two")]).known == 2
+
+
+def test_text_that_is_none_is_refused_alone(store: Store) -> None:
+    bad = [event(id="\ud800"), event(step="\ud800"), event(payload={"a": "\ud800"})]
+    report = store.record_events([*bad, event(id="good")])
+    assert (report.added, [each.position for each in report.refused]) == (1, [0, 1, 2])
+
+
 def test_a_refused_event_leaves_no_session_behind(store: Store) -> None:
     store.record_events([event(session_id="ghost", status="no"), event(session_id="real")])
     assert store.session("real")
