@@ -12,7 +12,7 @@ from store.clock import normalise_time
 from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.connection import translated
 from store.sqlite.database import Database
-from store.sqlite.rows import encode, one, record, rows, value
+from store.sqlite.rows import encode, one, record, rows
 from store.sqlite.uses import ADD_SESSION, MAX_DURATION_S, checked_id, new_id
 from store.workflow_records import EventsReport, NewWorkflowEvent, RefusedEvent, WorkflowEvent
 
@@ -30,7 +30,6 @@ INSERT INTO workflow_event(id, session_id, project_id, invocation_id, workflow, 
                            duration_seconds, payload, recorded_at)
 VALUES (:id, :session_id, :project_id, :invocation_id, :workflow, :phase, :step, :status, :occurred_at,
         :duration_seconds, :payload, :recorded_at)
-RETURNING seq
 """
 _ADD_ALL: Final = """
 INSERT INTO workflow_event(id, session_id, project_id, invocation_id, workflow, phase, step, status, occurred_at,
@@ -134,7 +133,8 @@ def _add(connection: apsw.Connection, event: NewWorkflowEvent, bindings: dict[st
         _require_same(recorded, event, bindings)
         return recorded, False
     connection.execute(ADD_SESSION, (event.session_id, event.project_id, None, bindings["occurred_at"]))
-    seq = value(connection, _ADD, bindings)
+    connection.execute(_ADD, bindings)
+    seq = connection.last_insert_rowid()
     return WorkflowEvent(**{**bindings, "seq": seq, "payload": msgspec.json.decode(bindings["payload"])}), True
 
 
