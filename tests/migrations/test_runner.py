@@ -18,6 +18,7 @@ from migrations import MigrationFailed, MigrationRunner, SchemaMismatch
 from migrations.files import SQLITE_MIGRATIONS
 from store.records import NewInvocation, NewOutcome
 from store.sqlite import SqliteStore, open_store
+from store.workflow_records import NewWorkflowEvent
 
 NEWEST = len(list(SQLITE_MIGRATIONS.glob("V*.rollback.sql")))
 COMMITTED_V1 = Path(__file__).parent / "v1.db"
@@ -238,6 +239,25 @@ def test_down_keeps_what_was_tracked(
     again = opened()
     assert again.first_difference() is None
     assert again.all_metrics()[0].total_invocations == 4
+
+
+def test_down_from_workflow_events_keeps_uses_and_the_words_that_were_kept(
+    runner: MigrationRunner, opened: Callable[[], SqliteStore], execute: Execute
+) -> None:
+    store = opened()
+    store.start_invocation(NewInvocation(id="asked", skill_name="lint", session_id="s", user_query="why"))
+    store.start_invocation(NewInvocation(id="forgotten", skill_name="lint", user_query="how"))
+    store.record_event(NewWorkflowEvent(session_id="s", workflow="ci", step="unit", status="passed"))
+    store.end_session("s", lambda _: {})
+    store.close()
+    execute("UPDATE skill_invocation SET user_query = NULL, user_query_hash = '' WHERE id = 'forgotten'")
+    for version in range(NEWEST, 4, -1):
+        runner.rollback_migration(version)
+    assert execute("SELECT id, user_query FROM skill_invocation ORDER BY id") == [("asked", "why"), ("forgotten", None)]
+    again = opened()
+    assert again.check() == []
+    assert again.session_story("s").events == []
+    assert again.invocation("asked").user_query == "why"
 
 
 def test_down_to_nothing_works_with_data_and_vectors(
