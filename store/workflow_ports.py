@@ -49,7 +49,7 @@ class SessionReports(Protocol):
         """End a session: its open uses become abandoned and the percentiles of its skills are recomputed.
 
         With `make`, what it makes of the session's story is kept as its report. One unit; ending it again changes
-        nothing. Raises `NotFound`.
+        nothing, unless it went on meanwhile: then what is open ends now, and so does the session. Raises `NotFound`.
         """
 
     def session_story(self, session_id: str) -> SessionStory:

@@ -19,7 +19,7 @@ from store.workflow_records import EventInStory, SearchInStory, SessionStory, Us
 
 _SERVED_IN_STORY: Final = 3
 
-_END_SESSION: Final = "UPDATE session SET ended_at = max(?, started_at) WHERE id = ?"
+_END_SESSION: Final = "UPDATE session SET ended_at = max(?, started_at, coalesce(ended_at, '')) WHERE id = ?"
 _SESSION_SKILLS: Final = "SELECT skill_name FROM session_skill WHERE session_id = ? ORDER BY skill_name"
 _OPEN_IN_SESSION: Final = """
 SELECT i.id, i.skill_name, i.invoked_at FROM skill_invocation i JOIN open_invocation o ON o.invocation_id = i.id
@@ -70,10 +70,10 @@ class SqliteSessionReports:
         def unit(connection: apsw.Connection) -> SessionEnd:
             session = find_session(connection, session_id)
             skills = [row[0] for row in rows(connection, _SESSION_SKILLS, (session_id,))]
-            if session.ended_at is not None:
+            abandoned = rows(connection, _OPEN_IN_SESSION, (session_id,))
+            if session.ended_at is not None and not abandoned:
                 return SessionEnd(session=session, abandoned=[], skills=skills, changed=False)
             now = self._db.now()
-            abandoned = rows(connection, _OPEN_IN_SESSION, (session_id,))
             for invocation_id, skill_name, invoked_at in abandoned:
                 abandon(connection, invocation_id, skill_name, invoked_at, now, source="session_end")
             refresh_percentiles(connection, skills)

@@ -262,6 +262,17 @@ def test_an_outcome_after_the_end_makes_the_report_anew(store: Store) -> None:
     assert store.session_report("s", lambda _: {"made": 2}) == {"made": 2}
 
 
+def test_a_session_that_went_on_after_its_end_ends_anew(store: Store, clock: Any, at: Callable[..., str]) -> None:
+    store.start_session(NewSession(id="s"))
+    store.end_session("s", make)
+    clock.advance(hours=2)
+    store.start_invocation(NewInvocation(id="late", skill_name="a", session_id="s"))
+    clock.advance(hours=1)
+    ended = store.end_session("s", make)
+    assert (ended.abandoned, ended.changed, ended.session.ended_at) == (["late"], True, at(4, 15))
+    assert not store.end_session("s", make).changed
+
+
 def test_an_open_session_has_no_kept_report(store: Store) -> None:
     store.record_event(event(id="e1"))
     assert store.session_report("s", make) == {"events": ["e1"], "ended": False}

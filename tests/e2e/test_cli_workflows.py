@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,49 @@ def test_the_same_results_again_add_nothing(skillrank: Command, results: Path) -
     assert (first.returncode, first.stdout) == (0, "2 events added, 0 known, 0 refused\n")
     again = feed(skillrank, results, "--workflow", "unit", "--phase", "test", "--project", "shop", "--json")
     assert json.loads(again.stdout) == {"added": 0, "known": 2, "refused": 0, "reasons": [], "broken": None}
+
+
+SUITE = """
+import pytest
+
+@pytest.mark.parametrize("word", ["<a>", "&b", "c d"])
+def test_good(word): pass
+
+def test_bad(): assert "]]>" == "<x>"
+
+def test_skipped(): pytest.skip("not today")
+
+@pytest.mark.xfail
+def test_expected(): assert False
+
+@pytest.fixture
+def broken(): raise RuntimeError("no fixture")
+
+def test_unset(broken): pass
+
+class TestGroup:
+    def test_loud(self): print("<testcase name='fake'/>", "\\x1b[31m")
+"""
+
+
+def test_what_pytest_really_writes_is_read(skillrank: Command, tmp_path: Path) -> None:
+    suite, written = tmp_path / "test_suite.py", tmp_path / "written.xml"
+    suite.write_text(SUITE)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={written}", str(suite)]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+    assert feed(skillrank, written, "--json").returncode == 0
+    story = json.loads(skillrank("report", "session", "s1", "--json").stdout)["story"]
+    assert {moment["about"].partition("::")[2]: moment["status"] for moment in story} == {
+        "test_good[<a>]": "passed",
+        "test_good[&b]": "passed",
+        "test_good[c d]": "passed",
+        "test_bad": "failed",
+        "test_skipped": "skipped",
+        "test_expected": "skipped",
+        "test_unset": "failed",
+        "test_loud": "passed",
+    }
+    assert feed(skillrank, written).stdout == "0 events added, 8 known, 0 refused\n"
 
 
 def test_what_cannot_be_used_is_named_and_ends_with_status_1(skillrank: Command, tmp_path: Path) -> None:
