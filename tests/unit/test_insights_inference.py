@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -113,3 +116,8 @@ def test_few_false_discoveries_among_many_comparisons_of_nothing() -> None:
     assert (p < 0.05).sum() > 200
     assert (benjamini_hochberg(p) < 0.05).sum() == 0
     assert benjamini_hochberg([]).size == 0
+
+
+def test_neither_serving_nor_searching_waits_for_scipy() -> None:
+    program = "import sys, service.app, service.cli.main; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=120).returncode == 0
