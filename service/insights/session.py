@@ -166,11 +166,13 @@ def _story(session: Session) -> list[Moment]:
         for s in session.searches
     ]
     for use in session.uses:
-        told = {"id": use.id, "about": use.skill_name, "phase": use.workflow_phase}
-        moments.append(Moment(at=use.invoked_at, kind="use", status=None, **told))  # type: ignore[arg-type]
+        began = Moment(
+            at=use.invoked_at, kind="use", id=use.id, about=use.skill_name, status=None, phase=use.workflow_phase
+        )
+        moments.append(began)
         if use.finished_at is not None:
-            ended = {"status": use.outcome, "duration_seconds": use.duration_seconds}
-            moments.append(Moment(at=use.finished_at, kind="outcome", **told, **ended))  # type: ignore[arg-type]
+            ended = {"at": use.finished_at, "kind": "outcome", "status": use.outcome}
+            moments.append(msgspec.structs.replace(began, **ended, duration_seconds=use.duration_seconds))
     moments += [
         Moment(
             at=event.occurred_at,

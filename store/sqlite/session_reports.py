@@ -48,13 +48,14 @@ _KEEP_REPORT: Final = """
 INSERT INTO session_report(session_id, report, made_at) VALUES (?, ?, ?)
 ON CONFLICT (session_id) DO UPDATE SET report = excluded.report, made_at = excluded.made_at
 """
+# What a sweep itself abandons is nobody's activity.
 _IDLE: Final = """
 SELECT s.id FROM session s
 WHERE s.ended_at IS NULL AND s.started_at < :limit
   AND NOT EXISTS (SELECT 1 FROM search q WHERE q.session_id = s.id AND q.searched_at >= :limit)
   AND NOT EXISTS (
       SELECT 1 FROM skill_invocation i LEFT JOIN skill_outcome o ON o.invocation_id = i.id
-      WHERE i.session_id = s.id AND (i.invoked_at >= :limit OR o.finished_at >= :limit))
+      WHERE i.session_id = s.id AND (i.invoked_at >= :limit OR (o.finished_at >= :limit AND o.source <> 'sweep')))
   AND NOT EXISTS (
       SELECT 1 FROM workflow_event e WHERE e.session_id = s.id AND (e.occurred_at >= :limit OR e.recorded_at >= :limit))
 ORDER BY s.started_at, s.id

@@ -308,6 +308,13 @@ def test_a_session_without_activity_is_idle(store: Store, clock: Any, at: Callab
     assert len(store.idle_sessions(timedelta(hours=2))) == 6
 
 
+def test_a_use_that_a_sweep_abandons_is_no_activity(store: Store, clock: Any) -> None:
+    store.start_invocation(NewInvocation(skill_name="a", session_id="s"))
+    clock.advance(days=2)
+    assert len(store.abandon_stale(timedelta(days=1))) == 1
+    assert store.idle_sessions(timedelta(days=1)) == ["s"]
+
+
 def test_a_step_counts_once_a_session_as_it_was_judged_last(store: Store, at: Callable[..., str]) -> None:
     store.start_session(NewSession(id="s", project_id="shop"))
     store.record_events(
