@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import tzinfo
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
@@ -48,7 +49,7 @@ def feed(
     zone : tzinfo, optional
         Of JUnit's times without an offset; by default this machine's.
     progress : callable, optional
-        Is told, now and then, how many bytes were read.
+        Is told, now and then, how many bytes of a file were read; of a pipe nobody knows how many there are.
 
     Raises
     ------
@@ -62,7 +63,9 @@ def feed(
         raise UnreadableResults(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _feed(store: Store, stream: BinaryIO, told: Told, zone: tzinfo | None, progress: Callable[[int], None]) -> Fed:
+def _feed(
+    store: Store, stream: BufferedReader, told: Told, zone: tzinfo | None, progress: Callable[[int], None]
+) -> Fed:
     parts = _Parts(_read(stream, told, zone))
     ids, added, known, reasons, refused = EventIds(), 0, 0, list[Unusable](), 0
     while batch := list(islice(parts, BATCH)):
@@ -72,7 +75,8 @@ def _feed(store: Store, stream: BinaryIO, told: Told, zone: tzinfo | None, progr
         unusable += [Unusable(where=events[each.position].where, reason=each.reason) for each in report.refused]
         added, known, refused = added + report.added, known + report.known, refused + len(unusable)
         reasons += unusable[: _MOST_REASONS - len(reasons)]
-        progress(stream.tell())
+        if stream.seekable():
+            progress(stream.tell())
     return Fed(added=added, known=known, refused=refused, reasons=reasons, broken=parts.broken)
 
 
@@ -94,9 +98,9 @@ class _Parts:
             raise StopIteration from error
 
 
-def _read(stream: BinaryIO, told: Told, zone: tzinfo | None) -> Iterator[Reported | Unusable]:
-    beginning = stream.read(_BEGINNING).lstrip()
-    stream.seek(0)
+def _read(stream: BufferedReader, told: Told, zone: tzinfo | None) -> Iterator[Reported | Unusable]:
+    # Looked at and left there: a pipe cannot go back.
+    beginning = stream.peek(_BEGINNING)[:_BEGINNING].lstrip()
     if not beginning.startswith(_XML_BEGINS):
         return read_lines(stream, told)
     if told.session_id is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -312,3 +314,12 @@ def test_progress_is_told_up_to_the_end(store: Store, tmp_path: Path) -> None:
     assert feed(store, path, Told(session_id="s", workflow="w"), progress=seen.append).added == 2500
     assert seen == sorted(seen)
     assert seen[-1] == path.stat().st_size
+
+
+def test_a_pipe_is_read_too(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writing = threading.Thread(target=path.write_text, args=(PYTEST,))
+    writing.start()
+    assert feed(store, path, Told(session_id="s")).added == 5
+    writing.join()
