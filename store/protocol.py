@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from store.aggregate_ports import Aggregates
 from store.records import (
     AffinityCount,
     AffinityKind,
@@ -364,6 +365,7 @@ class Store(
     WorkflowTotals,
     Retention,
     LearntEvidence,
+    Aggregates,
     Operations,
     Protocol,
 ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from store.clock import Clock, system_clock
+from store.sqlite.aggregate import SqliteAggregates
 from store.sqlite.catalogue import SqliteCatalogue
 from store.sqlite.database import Database
 from store.sqlite.evidence import SqliteEvidence
@@ -35,6 +36,7 @@ class SqliteStore(
     SqliteWorkflowTotals,
     SqliteRetention,
     SqliteEvidence,
+    SqliteAggregates,
     SqliteOperations,
 ):
     """A `store.protocol.Store` in the file `path`, which is made and migrated as needed.
