@@ -22,7 +22,7 @@ from store.aggregate_records import MetricsFilter
 from store.clock import Clock, format_time, read_time, system_clock
 from store.protocol import Store
 
-WINDOW_DAYS: Final = 90
+WINDOW_DAYS: Final = 91
 # Gathering compares each of the newest unanswered questions with each other one.
 MAX_QUESTIONS: Final = 2_000
 MAX_SIMILAR: Final = 5

@@ -10,6 +10,7 @@ from service.insights.findings import (
     DailyUse,
     Finding,
     Findings,
+    Flags,
     Floats,
     Significance,
     believed,
@@ -65,7 +66,7 @@ def anomalies(use: DailyUse) -> Findings:
     return collected("anomaly", found, examined=int(judged.sum()), lacking=lacking, needs=NEEDS)
 
 
-def robust_z(scaled: Floats, chance: Floats, told: np.ndarray) -> Floats:
+def robust_z(scaled: Floats, chance: Floats, told: Flags) -> Floats:
     """Return how unlike the days before the last day is; float64 (skills,), 0 where nothing can be said.
 
     Parameters
@@ -97,7 +98,7 @@ def robust_z(scaled: Floats, chance: Floats, told: np.ndarray) -> Floats:
     return np.where(agree, np.sign(whole) * np.minimum(np.abs(whole), np.abs(same_weekday)), 0.0)
 
 
-def _where(values: Floats, told: np.ndarray) -> Floats:
+def _where(values: Floats, told: Flags) -> Floats:
     """Leave out what says nothing; a row of which nothing is left is one 0, for a median needs something."""
     kept = np.where(told, values, np.nan)
     kept[~told.any(axis=1), 0] = 0.0
@@ -109,7 +110,7 @@ def _recent(use: DailyUse) -> DailyUse:
     return DailyUse(use.skills, use.days[days], use.reporters[:, days], use.completed[:, days], use.finished[:, days])
 
 
-def _of_success(use: DailyUse) -> tuple[Floats, np.ndarray, Floats]:
+def _of_success(use: DailyUse) -> tuple[Floats, Flags, Floats]:
     told = use.finished >= MIN_ON_A_DAY
     scaled = np.arcsin(np.sqrt((use.completed + 3 / 8) / (use.finished + 3 / 4)))
     z = robust_z(scaled, 0.5 / np.sqrt(use.finished + 0.5), told)
@@ -117,7 +118,7 @@ def _of_success(use: DailyUse) -> tuple[Floats, np.ndarray, Floats]:
     return z, (use.finished[:, -1] >= MIN_FINISHED) & (days >= MIN_DAYS), days.astype(np.float64)
 
 
-def _of_use(use: DailyUse) -> tuple[Floats, np.ndarray, Floats, Floats]:
+def _of_use(use: DailyUse) -> tuple[Floats, Flags, Floats, Floats]:
     # What others are used on a day says how busy it was: weekends and holidays are no news of a skill.
     others = use.reporters.sum(axis=0) - use.reporters
     busy = others > 0
@@ -131,7 +132,7 @@ def _of_use(use: DailyUse) -> tuple[Floats, np.ndarray, Floats, Floats]:
     return z, counted & known & busy[:, -1], days.astype(np.float64), expected[:, -1]
 
 
-def _but_last(told: np.ndarray) -> np.ndarray:
+def _but_last(told: Flags) -> Flags:
     before = told.copy()
     before[:, -1] = False
     return before

@@ -34,6 +34,7 @@ KINDS: Final[tuple[Kind, ...]] = (
 )
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

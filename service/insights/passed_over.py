@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from service.insights.findings import Finding, Findings, Floats, believed, collected, percent, scored, share_of, tested
-from service.ranking.examination import examination
+from service.ranking.examination import fit_position_model
 
 MIN_SEEN: Final = 20
 NEEDS: Final = f"{MIN_SEEN} times when people probably looked at it"
@@ -25,7 +25,7 @@ def passed_over(skills: list[str], shown: Floats, taken: Floats) -> Findings:
     shown, taken : float64 (skills, positions)
         How often each was listed at each position, and then taken from there.
     """
-    looked = examination(shown, taken) if shown.size else np.ones(0)
+    looked = fit_position_model(shown, taken).looked if shown.size else np.ones(0)
     seen = shown @ looked
     enough = seen >= MIN_SEEN
     places = np.flatnonzero(enough)

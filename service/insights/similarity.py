@@ -24,6 +24,7 @@ from service.insights.inference import FALSE_DISCOVERY_RATE, benjamini_hochberg,
 MIN_REPORTER_DAYS: Final = 30
 MIN_FINISHED: Final = 20
 MIN_SIMILARITY: Final = 0.3
+MOST_OF_A_SKILL: Final = 4.0
 # Somebody may have looked at a skill once or twice without the project using it.
 NOT_USED: Final = 2
 NEEDS: Final = (
@@ -58,9 +59,10 @@ class Likeness:
 def likeness(use: ProjectUse) -> Likeness:
     """Compare projects by their skill use.
 
-    The cosine of Pearson residuals: how much more or less than expected each skill is used, in units of its own
-    chance. What everybody uses alike does not make projects alike, and with little data chance dominates the
-    residuals, which draws the cosine towards 0 without any constant to choose.
+    The cosine of Anscombe residuals: how much more or less than expected each skill is used, in units of its own
+    chance (Anscombe, Biometrika 35, 1948). What everybody uses alike does not make projects alike, and with little
+    data chance dominates the residuals, which draws the cosine towards 0. No one skill decides: beyond
+    `MOST_OF_A_SKILL` a residual counts no more.
     """
     from scipy.special import stdtr  # noqa: PLC0415  only who asks for insights waits for SciPy
 
@@ -69,7 +71,8 @@ def likeness(use: ProjectUse) -> Likeness:
     told = of_project >= MIN_REPORTER_DAYS
     overall = use.reporter_days.sum(axis=0) / max(float(of_project.sum()), 1.0)
     expected = of_project[:, None] * overall
-    residual = (use.reporter_days - expected) / np.sqrt(expected + 1.0)
+    scaled = 2.0 * (np.sqrt(use.reporter_days + 3 / 8) - np.sqrt(expected + 3 / 8))
+    residual = np.clip(scaled, -MOST_OF_A_SKILL, MOST_OF_A_SKILL)
     length = np.maximum(np.linalg.norm(residual, axis=1), 1e-12)
     cosine = np.clip(residual @ residual.T / np.outer(length, length), -1.0, 1.0)
     # A few large residuals are not as many independent comparisons as there are skills.

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from service.insights.dispersion import moderated
 from service.insights.findings import (
     DailyUse,
     Finding,
@@ -49,7 +50,8 @@ def trends(hits: Floats, totals: Floats) -> Trends:
     """Fit and test a linear trend of ``hits / totals`` over weeks.
 
     The score test of Cochran (Biometrics 10, 1954) and Armitage (Biometrics 11, 1955), divided by the scatter around
-    the line where that is more than binomial, against F with as many degrees of freedom as the scatter has.
+    the line where that is more than binomial, against F with as many degrees of freedom as the scatter has. What the
+    scatter of all skills says about that of one is used (`dispersion.moderated`).
 
     Parameters
     ----------
@@ -70,7 +72,8 @@ def trends(hits: Floats, totals: Floats) -> Trends:
     linear = slope**2 * width / unit
     whole = ((hits - totals * share[:, None]) ** 2 / np.maximum(totals, 1.0)).sum(axis=1) / unit
     freedom = np.maximum((totals > 0).sum(axis=1) - 2.0, 1.0)
-    statistic = linear / np.maximum((whole - linear) / freedom, 1.0)
+    scatter, freedom = moderated(np.maximum(whole - linear, 0.0) / freedom, freedom)
+    statistic = linear / np.maximum(scatter, 1.0)
     ends = share[:, None] + slope[:, None] * centred[:, [0, -1]]
     first, last = np.clip(ends, 0.0, 1.0).T
     return Trends(statistic, np.where(fits, fdtrc(1.0, freedom, statistic), 1.0), first, last)
