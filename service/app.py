@@ -16,8 +16,11 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
 from service import VERSION
+from service.aggregation import Aggregation
+from service.analysis import Analysis
 from service.api.health import HealthController
 from service.api.index import IndexController
+from service.api.insights import AggregateController, InsightController
 from service.api.metrics import MetricsController, WorkflowPathController
 from service.api.projects import MentorshipController, ProgressUpdateController, ProjectController
 from service.api.search import SearchController
@@ -65,12 +68,15 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
         encoders,
         exploration=Exploration(share=settings.explore_share),
     )
+    aggregation, analysis = Aggregation(store), Analysis(store)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         await to_thread.run_sync(_warm_up, store, encoders, searching)
         async with create_task_group() as tasks:
             tasks.start_soon(_sweep, store, searching, settings)
+            if settings.aggregate_hours is not None:
+                tasks.start_soon(_aggregate, aggregation, settings.aggregate_hours)
             if watch:
                 tasks.start_soon(indexing.watch)
             yield
@@ -94,6 +100,8 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             ProgressUpdateController,
             MentorshipController,
             SignalController,
+            AggregateController,
+            InsightController,
             HealthController,
         ],
         dependencies={
@@ -101,6 +109,8 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             "encoders": Provide(lambda: encoders, sync_to_thread=False),
             "indexing": Provide(lambda: indexing, sync_to_thread=False),
             "searching": Provide(lambda: searching, sync_to_thread=False),
+            "aggregation": Provide(lambda: aggregation, sync_to_thread=False),
+            "analysis": Provide(lambda: analysis, sync_to_thread=False),
         },
         lifespan=[running],
         plugins=[problem_details()],
@@ -137,3 +147,14 @@ async def _sweep(store: Store, searching: SkillSearch, settings: Settings) -> No
             if any(msgspec.structs.astuple(done)):
                 _log.info("swept", **msgspec.structs.asdict(done))
         await sleep(SWEEP_EVERY_S)
+
+
+async def _aggregate(aggregation: Aggregation, every_hours: float) -> None:
+    while True:
+        try:
+            done = await to_thread.run_sync(aggregation.refresh)
+        except StoreUnavailable as error:
+            _log.warning("uses could not be aggregated", reason=str(error))
+        else:
+            _log.info("aggregated", rows=done.rows_read, days=done.days_touched, skipped=len(done.skipped))
+        await sleep(3600.0 * every_hours)

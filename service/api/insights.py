@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from litestar import Controller, get, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, JSONBody, QueryParameter, SkipValidation
 
 from service.aggregation import MAX_SOURCES, AggregateReport, Aggregation
@@ -19,6 +19,7 @@ from store.clock import format_time, read_time
 from store.records import SearchRecord
 
 GivenAggregation = NamedDependency[SkipValidation[Aggregation]]
+GivenFilter = NamedDependency[SkipValidation[MetricsFilter]]
 GivenAnalysis = NamedDependency[SkipValidation[Analysis]]
 
 ProjectId = Annotated[str | None, QueryParameter(description="Only this project's; empty: of uses without a project.")]
@@ -26,6 +27,20 @@ Since = Annotated[str | None, QueryParameter(description="ISO 8601; that day is 
 Until = Annotated[str | None, QueryParameter(description="ISO 8601; that day is included.")]
 Offset = Annotated[int, QueryParameter(ge=0, description="How many rows to leave out.")]
 SearchIds = Annotated[list[str], QueryParameter(name="search_id", min_items=1, max_items=50)]
+
+
+def asked_rows(
+    *,
+    project_id: ProjectId = None,
+    skill_name: FromQuery[str | None] = None,
+    since: Since = None,
+    until: Until = None,
+) -> MetricsFilter:
+    """Return which rows a request asks for."""
+    return MetricsFilter(project_id=project_id, skill_name=skill_name, since=_day(since), until=_day(until))
+
+
+_WANTED: Final = {"wanted": Provide(asked_rows, sync_to_thread=False)}
 
 
 class StartAggregate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,9 +56,7 @@ class AggregateController(Controller):
     tags = ["insights"]
 
     @post(operation_id="aggregate", status_code=200, sync_to_thread=True)
-    def aggregate(
-        self, aggregation: GivenAggregation, data: JSONBody[StartAggregate | None] = None
-    ) -> AggregateReport:
+    def aggregate(self, aggregation: GivenAggregation, data: JSONBody[StartAggregate | None] = None) -> AggregateReport:
         """Count what is new since the last time; the answer comes when that is done. Repeating it changes nothing."""
         return aggregation.run([Path(source) for source in (data or StartAggregate()).sources])
 
@@ -77,42 +90,24 @@ class InsightController(Controller):
         """Return each project with its counts and the projects that use skills alike."""
         return analysis.projects(since=since)
 
-    @get("/metrics", operation_id="listDayMetrics", sync_to_thread=True)
+    @get("/metrics", operation_id="listDayMetrics", dependencies=_WANTED, sync_to_thread=True)
     def metrics(
-        self,
-        store: GivenStore,
-        project_id: ProjectId = None,
-        skill_name: FromQuery[str | None] = None,
-        since: Since = None,
-        until: Until = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
+        self, store: GivenStore, wanted: GivenFilter, limit: Limit = 100, offset: Offset = 0
     ) -> list[DayMetrics]:
         """Return counts by project, skill and day, newest day first."""
-        return store.day_metrics(_filter(project_id, skill_name, since, until), limit=limit, offset=offset)
+        return store.day_metrics(wanted, limit=limit, offset=offset)
 
-    @get("/exposures", operation_id="listDayExposures", sync_to_thread=True)
+    @get("/exposures", operation_id="listDayExposures", dependencies=_WANTED, sync_to_thread=True)
     def exposures(
-        self,
-        store: GivenStore,
-        project_id: ProjectId = None,
-        skill_name: FromQuery[str | None] = None,
-        since: Since = None,
-        until: Until = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
+        self, store: GivenStore, wanted: GivenFilter, limit: Limit = 100, offset: Offset = 0
     ) -> list[DayExposure]:
         """Return how often searches listed skills, by day and position, and how often these were then taken."""
-        return store.day_exposures(_filter(project_id, skill_name, since, until), limit=limit, offset=offset)
+        return store.day_exposures(wanted, limit=limit, offset=offset)
 
     @get("/searches", operation_id="listSearchesOfInsight", sync_to_thread=True)
     def searches(self, store: GivenStore, search_ids: SearchIds) -> list[SearchRecord]:
         """Return several searches, in the order in which they are asked for."""
         return [store.search(each) for each in search_ids]
-
-
-def _filter(project_id: str | None, skill_name: str | None, since: str | None, until: str | None) -> MetricsFilter:
-    return MetricsFilter(project_id=project_id, skill_name=skill_name, since=_day(since), until=_day(until))
 
 
 def _day(moment: str | None) -> str | None:

@@ -12,6 +12,7 @@ from service.cli import (
     cutover,
     feeding,
     indexing,
+    insights,
     metrics,
     projects,
     reports,
@@ -49,6 +50,8 @@ app.add_typer(tracking.session, name="session")
 app.add_typer(projects.project, name="project")
 app.add_typer(signals.signals, name="signals")
 app.add_typer(reports.report, name="report")
+app.command("aggregate")(insights.aggregate)
+app.add_typer(insights.insights, name="insights")
 app.add_typer(metrics.metrics, name="metrics")
 app.add_typer(upkeep.migrate, name="migrate")
 

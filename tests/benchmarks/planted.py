@@ -626,7 +626,7 @@ def _naive_unused(store: Store, world: World) -> set[Key]:
     return {(name,) for name in world.documents if name not in used}
 
 
-def _naive_missing(store: Store, world: World) -> set[Key]:
+def _naive_missing(_: Store, world: World) -> set[Key]:
     counts = Counter(search.query for search in world.searches if search.confidence in {"low", "none"})
     theme = {search.query: world.theme_of[search.id] for search in world.searches if search.id in world.theme_of}
     return {(theme[text],) for text, n in counts.items() if n >= 2}
