@@ -34,6 +34,11 @@ _WITHOUT_WORDS: Final = (
 )
 
 
+_ELSEWHERE: Final = (
+    "questions stay in the database in which they were asked: those of the others that are counted here are not told"
+)
+
+
 class Insight(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that the records say, with its evidence.
 
@@ -140,7 +145,8 @@ class Analysis:
             When `since` is no time.
         """
         period = self._period(since)
-        names = ProjectNames(self._store.metrics_sources())
+        sources = self._store.metrics_sources()
+        names = ProjectNames(sources)
         questions = self._questions(period, project_id)
         found = {**self._findings(period, project_id, names), "missing_skill": self._missing(questions)}
         chosen = [
@@ -150,14 +156,19 @@ class Analysis:
             if kind in {None, each} and skill_name in {None, finding.skill} and _concerns(finding, project_id, names)
         ]
         chosen.sort(key=lambda each: (-each.score, each.kind, each.title))
-        without_words = any(each.text is None for each in questions) and kind in {None, "missing_skill"}
+        of_questions = kind in {None, "missing_skill"}
+        told = {
+            _WITHOUT_COUNTS: not period.counted,
+            _WITHOUT_WORDS: of_questions and any(each.text is None for each in questions),
+            _ELSEWHERE: of_questions and not all(source.own for source in sources),
+        }
         return InsightReport(
             since=period.since,
             as_of=period.as_of,
             total=len(chosen),
             insights=chosen[:limit],
             examined=[found[each].examined for each in KINDS if kind in {None, each}],
-            notes=[_WITHOUT_COUNTS] * (not period.counted) + [_WITHOUT_WORDS] * without_words,
+            notes=[note for note, holds in told.items() if holds],
         )
 
     def projects(self, *, since: str | None = None) -> list[ProjectOverview]:

@@ -140,7 +140,9 @@ def _print_insights(found: list[Insight]) -> None:
 
 
 def _evidence(insight: Insight) -> str:
-    said = [f"{_interval(each)} {each.of}" for each in insight.rates[:2]]
+    # The first and the last tell most: the best and the worst project, the beginning and the end.
+    ends = [insight.rates[0], insight.rates[-1]] if len(insight.rates) > 1 else insight.rates
+    said = [f"{_interval(each)} {each.of}" for each in ends]
     if insight.test is not None:
         said.append(f"q {insight.test.q_value:.2g} of {insight.test.compared} tests")
     if not said:

@@ -142,7 +142,7 @@ class SqliteAggregates(SqliteAggregateReading):
 
     def aggregate(self, source: Path | None = None) -> SourceRun:
         store_id = self.store_id() if source is None else self.identify_source(source)
-        location = str(self._db.path if source is None else source.resolve())
+        location = str((source or self._db.path).resolve())
         while True:
             state = self._db.read("metrics_source", partial(_state, store_id=store_id))
             collect = partial(_collect, store_id=store_id, location=location, state=state)
