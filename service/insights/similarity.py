@@ -111,7 +111,7 @@ def worth_trying(use: ProjectUse, alike: Likeness) -> Findings:
     hits = np.array([use.completed[near, skill].sum() for _, skill, near, _ in candidates])
     totals = np.array([use.finished[near, skill].sum() for _, skill, near, _ in candidates])
     usuals = np.array([usual for *_, usual in candidates])
-    p_values = np.where(hits > 0, bdtrc(np.maximum(hits - 1, 0), totals, usuals), 1.0)
+    p_values = np.where(hits > 0, bdtrc(np.maximum(hits - 1, 0), totals.astype(np.int64), usuals), 1.0)
     found = []
     for each, test in zip(range(len(candidates)), tested("binomial, one-sided", hits, p_values), strict=True):
         if not believed(test):

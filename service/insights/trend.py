@@ -80,8 +80,13 @@ def trends(hits: Floats, totals: Floats) -> Trends:
 
 
 def by_week(daily: Floats) -> Floats:
-    """Sum days to whole weeks that end with the last day; days before the first whole week are left out."""
+    """Sum days to whole weeks that end with the last day; days before the first whole week are left out.
+
+    Less than a week is taken for one.
+    """
     weeks = daily.shape[1] // WEEK
+    if weeks == 0:
+        return np.asarray(daily.sum(axis=1, keepdims=True))
     return np.asarray(daily[:, daily.shape[1] - weeks * WEEK :].reshape(len(daily), weeks, WEEK).sum(axis=2))
 
 
