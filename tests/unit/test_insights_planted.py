@@ -1,4 +1,4 @@
-"""A small world of planted truths and decoys, through the real store: `tests/benchmarks/planted.py` has the full one."""
+"""A small world of planted truths and decoys, through the real store; `tests/benchmarks/planted.py` has large ones."""
 
 from __future__ import annotations
 
