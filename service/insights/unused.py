@@ -57,7 +57,8 @@ def unused(
         and active >= MIN_ACTIVE_DAYS
         and (date.fromisoformat(last) - date.fromisoformat(first)).days >= MIN_SPAN_DAYS
     ]
-    silence = np.array([(now - date.fromisoformat(spans[name][1])).days for name in judged], dtype=np.float64)
+    # What is used today, which is not over, is not silent.
+    silence = np.array([max((now - date.fromisoformat(spans[name][1])).days, 0) for name in judged], dtype=np.float64)
     share = np.array([_share(spans[name]) for name in judged], dtype=np.float64)
     tests = tested("probability of such a silence", silence, (1.0 - share) ** silence)
     for name, days, test in zip(judged, silence, tests, strict=True):

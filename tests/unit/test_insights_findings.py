@@ -270,6 +270,7 @@ def test_silence_is_told_where_the_use_before_does_not_explain_it() -> None:
         "short": ("2026-02-01", "2026-02-05", 5, 5),
         "gone": ("2026-01-01", "2026-02-28", 40, 90),
         "used": ("2026-01-01", "2026-03-31", 60, 90),
+        "today": ("2026-01-01", "2026-04-01", 60, 90),
     }
     found = unused(spans, {}, ["gone"], "2026-03-31")
     assert told(found) == ["busy", "rare"]  # (1 - 7/58)^31 = 0.02 for the rare one
