@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from datetime import date, timedelta
 from typing import Final
-from urllib.parse import quote, urlencode
 
 import msgspec
 
+from service.analysis_links import rows_behind
 from service.analysis_tables import ProjectNames, catalogue, daily_use, exposure, project_use, question
 from service.insights.anomaly import anomalies
 from service.insights.findings import KINDS, Examined, Finding, Findings, Kind, Share, Significance, share_of
@@ -23,6 +23,7 @@ from store.clock import Clock, format_time, read_time, system_clock
 from store.protocol import Store
 
 WINDOW_DAYS: Final = 91
+MAX_DAYS: Final = 730
 # Gathering compares each of the newest unanswered questions with each other one.
 MAX_QUESTIONS: Final = 2_000
 MAX_SIMILAR: Final = 5
@@ -136,7 +137,7 @@ class Analysis:
         project_id : str, optional
             What concerns this project, with trends and anomalies inside it alone; '' for uses without a project.
         since : str, optional
-            An ISO 8601 time, of which the day counts; `WINDOW_DAYS` days otherwise.
+            An ISO 8601 time, of which the day counts, at most `MAX_DAYS` before the last day; else `WINDOW_DAYS`.
         limit : int
 
         Raises
@@ -214,9 +215,9 @@ class Analysis:
         last = self._store.last_day(until=yesterday)
         as_of = last or today.isoformat()
         if since is None:
-            first = (date.fromisoformat(as_of) - timedelta(days=WINDOW_DAYS - 1)).isoformat()
+            first = _days_before(as_of, WINDOW_DAYS - 1)
         else:
-            first = min(format_time(read_time(since))[:10], as_of)
+            first = max(min(format_time(read_time(since))[:10], as_of), _days_before(as_of, MAX_DAYS))
         return _Period(since=first, as_of=as_of, counted=self._store.aggregate_revision() > 0)
 
     def _findings(self, period: _Period, project_id: str | None, names: ProjectNames) -> dict[Kind, Findings]:
@@ -274,26 +275,8 @@ def _insight(finding: Finding, period: _Period, project_id: str | None, names: P
         counts=finding.counts,
         rates=finding.rates,
         test=finding.test,
-        rows=_rows(finding, period, project_id),
+        rows=rows_behind(finding, period.since, project_id),
     )
-
-
-def _rows(finding: Finding, period: _Period, project_id: str | None) -> str:
-    if finding.kind == "missing_skill":
-        return "/api/insights/searches?" + urlencode([("search_id", each) for each in finding.search_ids])
-    name = finding.skill or ""
-    if finding.kind == "unused":
-        never = not finding.counts["uses"]
-        return f"/api/skills/{quote(name, safe='')}" if never else f"/api/insights/metrics?{_query(skill_name=name)}"
-    if finding.kind == "passed_over":
-        return f"/api/insights/exposures?{_query(skill_name=name, since=period.since, project_id=project_id)}"
-    between = finding.kind in {"mixed_results", "worth_trying"}
-    told = {"skill_name": name, "since": period.since, "project_id": None if between else project_id}
-    return f"/api/insights/metrics?{_query(**told)}"
-
-
-def _query(**told: str | None) -> str:
-    return urlencode({name: cell for name, cell in told.items() if cell is not None})
 
 
 def _concerns(finding: Finding, project_id: str | None, names: ProjectNames) -> bool:
@@ -305,3 +288,7 @@ def _concerns(finding: Finding, project_id: str | None, names: ProjectNames) -> 
     if finding.kind == "mixed_results":
         return project_id in {names.identifier(each.of) for each in finding.rates}
     return True
+
+
+def _days_before(day: str, days: int) -> str:
+    return (date.fromisoformat(day) - timedelta(days=min(days, date.fromisoformat(day).toordinal() - 1))).isoformat()

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from service.answers import MAX_RESULTS
 from service.insights.findings import DailyUse, Floats, ProjectUse
 from service.insights.missing import Question
 from store.aggregate_records import (
@@ -76,6 +77,8 @@ def daily_use(totals: Sequence[SkillDayTotal], first: str, last: str) -> DailyUs
 
 def exposure(totals: Sequence[ExposureTotal]) -> tuple[list[str], Floats, Floats]:
     """Return skills, and how often each was shown at and taken from each position; float64 (skills, positions)."""
+    # No list is longer; another program's rows must not decide how much memory this takes.
+    totals = [each for each in totals if each.position <= MAX_RESULTS]
     skills = sorted({each.skill_name for each in totals})
     row = _places(skills)
     cells = np.zeros((2, len(skills), max((each.position for each in totals), default=0)))

@@ -1,6 +1,6 @@
 """Truths planted among decoys, and which of them the insights and the correlator find.
 
-python -m tests.benchmarks.planted [--seeds 5] [--events 200000]
+python -m tests.benchmarks.planted [--seeds 5] [--first 0] [--events 200000]
 
 Each world is written through the real store (bulk import, searches, event batches), aggregated, and asked. Printed are
 hits, misses and false alarms of each kind over all seeds, and beside them what a naive rule on the same records says.
@@ -44,11 +44,12 @@ ALLOWED: Final[dict[str, set[Key]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--events", type=int, default=Size().events)
     arguments = parser.parse_args()
     size = Size(events=arguments.events)
     scores: dict[str, dict[str, Counter[str]]] = {"insights": defaultdict(Counter), "naive": defaultdict(Counter)}
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         with tempfile.TemporaryDirectory() as scratch:
             started = time.perf_counter()
             world = make(seed, size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date, timedelta
 
 import numpy as np
@@ -130,6 +132,7 @@ def test_projects_are_alike_by_their_taste_and_not_by_what_everybody_uses() -> N
     assert alike.alike(0) == [1]
     assert alike.alike(1) == [0]
     assert [alike.alike(other) for other in range(2, 10)] == [[]] * 8
+    assert (alike.similarity[0, 1], alike.q_value[0, 1]) == (alike.similarity[1, 0], alike.q_value[1, 0])
 
 
 def test_with_little_data_no_project_is_like_another() -> None:
@@ -336,6 +339,12 @@ def test_a_skill_that_was_looked_at_and_never_taken_is_told_and_one_listed_last_
 def test_where_nothing_was_ever_taken_nothing_is_passed_over() -> None:
     assert told(passed_over(["a", "b"], np.full((2, 3), 50.0), np.zeros((2, 3)))) == []
     assert told(passed_over([], np.zeros((0, 0)), np.zeros((0, 0)))) == []
+
+
+def test_whoever_asks_for_no_insight_does_not_wait_for_scipy() -> None:
+    program = "import sys, service.app, service.cli.main; print({'scipy', 'sklearn', 'torch'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
 
 
 def test_nothing_at_all_is_not_enough_data() -> None:
