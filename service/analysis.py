@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from datetime import date, timedelta
 from typing import Final
 
@@ -18,7 +19,7 @@ from service.insights.passed_over import passed_over
 from service.insights.similarity import likeness, worth_trying
 from service.insights.trend import success_trends, use_trends
 from service.insights.unused import unused
-from store.aggregate_records import MetricsFilter
+from store.aggregate_records import MetricsFilter, ProjectSkillTotal
 from store.clock import Clock, format_time, read_time, system_clock
 from store.protocol import Store
 
@@ -179,12 +180,12 @@ class Analysis:
         totals = self._store.project_skill_totals(MetricsFilter(since=period.since))
         use = project_use(totals, names)
         alike = likeness(use)
+        of_project: dict[str, list[ProjectSkillTotal]] = defaultdict(list)
+        for total in sorted(totals, key=lambda each: (-each.reporter_days, each.skill_name)):
+            of_project[names.name(total)].append(total)
         found = []
         for place, project in enumerate(use.projects):
-            own = sorted(
-                (each for each in totals if names.name(each) == project),
-                key=lambda each: (-each.reporter_days, each.skill_name),
-            )
+            own = of_project[project]
             finished = float(use.finished[place].sum())
             found.append(
                 ProjectOverview(

@@ -1,4 +1,7 @@
-"""Reads what uses come to by project, skill and day. Nothing here reads the logs."""
+"""Reads what uses come to by project, skill and day.
+
+No log is read but that of searches, and of those only the ones that nothing fitted, which have an index.
+"""
 
 from __future__ import annotations
 

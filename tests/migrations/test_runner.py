@@ -260,6 +260,26 @@ def test_down_from_workflow_events_keeps_uses_and_the_words_that_were_kept(
     assert again.invocation("asked").user_query == "why"
 
 
+def test_searches_from_before_are_counted_like_those_after(
+    runner: MigrationRunner, opened: Callable[[], SqliteStore], execute: Execute
+) -> None:
+    runner.run_migrations(5)
+    for search_id, moment in (("later", "2026-03-02"), ("first", "2026-03-01")):
+        execute(
+            "INSERT INTO search(id, searched_at, query_hash, weights_version, confidence, elapsed_ms) "
+            f"VALUES ('{search_id}', '{moment}T00:00:00.000000Z', 'h', 'w', 'none', 0)"
+        )
+        execute(f"INSERT INTO search_result VALUES ('{search_id}', 1, 'lint', 0.0, '{{}}')")
+    store = opened()
+    assert store.aggregate().searches == 2
+    assert execute("SELECT search_id FROM search_order ORDER BY seq") == [("first",), ("later",)]
+    store.close()
+    for version in range(NEWEST, 5, -1):
+        runner.rollback_migration(version)
+    # Going back forgets what was counted; it is counted again.
+    assert opened().aggregate().searches == 2
+
+
 def test_down_to_nothing_works_with_data_and_vectors(
     runner: MigrationRunner, opened: Callable[[], SqliteStore]
 ) -> None:
