@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,11 +32,14 @@ class ProjectNames:
     """What projects are called. Uses without a project are a body of work of their own in each database."""
 
     def __init__(self, sources: Sequence[MetricsSource]) -> None:
-        several = len(sources) > 1
+        folders = {source.id: Path(source.location).parent for source in sources}
+        names = Counter(folder.name for folder in folders.values())
         self._without = {
-            source.id: f"no project ({Path(source.location).parent.name})" if several else "no project"
-            for source in sources
+            number: f"no project ({folder.name if names[folder.name] == 1 else folder})"
+            for number, folder in folders.items()
         }
+        if len(sources) == 1:
+            self._without = dict.fromkeys(folders, "no project")
 
     def name(self, total: ProjectSkillTotal) -> str:
         """Return the id of a project, or words for uses without one."""

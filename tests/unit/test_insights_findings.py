@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from service.analysis_tables import ProjectNames
 from service.insights.anomaly import anomalies, robust_z
 from service.insights.dispersion import moderated
 from service.insights.findings import DailyUse, Findings, ProjectUse
@@ -18,6 +19,7 @@ from service.insights.passed_over import passed_over
 from service.insights.similarity import likeness, worth_trying
 from service.insights.trend import by_week, success_trends, trends, use_trends
 from service.insights.unused import unused
+from store.aggregate_records import MetricsSource, ProjectSkillTotal
 
 SKILLS = [f"skill-{n}" for n in range(30)]
 DAYS = [(date(2026, 1, 1) + timedelta(days=n)).isoformat() for n in range(84)]
@@ -339,6 +341,42 @@ def test_a_skill_that_was_looked_at_and_never_taken_is_told_and_one_listed_last_
 def test_where_nothing_was_ever_taken_nothing_is_passed_over() -> None:
     assert told(passed_over(["a", "b"], np.full((2, 3), 50.0), np.zeros((2, 3)))) == []
     assert told(passed_over([], np.zeros((0, 0)), np.zeros((0, 0)))) == []
+
+
+@pytest.mark.parametrize(
+    ("locations", "names"),
+    [
+        (["/a/web/x.db"], ["no project"]),
+        (["/a/web/x.db", "/a/data/x.db"], ["no project (web)", "no project (data)"]),
+        (["/a/data/x.db", "/b/data/x.db"], ["no project (/a/data)", "no project (/b/data)"]),
+    ],
+)
+def test_uses_without_a_project_are_named_after_where_they_come_from(locations: list[str], names: list[str]) -> None:
+    sources = [
+        MetricsSource(id=n, store_id=str(n), location=each, own=False, invocation_seq=0, aggregated_at="")
+        for n, each in enumerate(locations)
+    ]
+    projects = ProjectNames(sources)
+    assert [projects.name(total("", n)) for n in range(len(sources))] == names
+    assert [projects.identifier(name) for name in (*names, "shop")] == [""] * len(names) + ["shop"]
+    assert projects.name(total("shop", None)) == "shop"
+
+
+def total(project_id: str, source_id: int | None) -> ProjectSkillTotal:
+    return ProjectSkillTotal(
+        project_id=project_id,
+        source_id=source_id,
+        skill_name="lint",
+        invocations=1,
+        reporter_days=1,
+        completed=1,
+        finished=1,
+        finished_days=1,
+        squares=1.0,
+        users=1,
+        first_day="2026-01-01",
+        last_day="2026-01-01",
+    )
 
 
 def test_whoever_asks_for_no_insight_does_not_wait_for_scipy() -> None:
