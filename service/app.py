@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Final
 
+import msgspec
 import structlog
 from anyio import create_task_group, sleep, to_thread
 from litestar import Litestar
@@ -16,8 +16,11 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
 from service import VERSION
+from service.aggregation import Aggregation
+from service.analysis import Analysis
 from service.api.health import HealthController
 from service.api.index import IndexController
+from service.api.insights import AggregateController, InsightController
 from service.api.metrics import MetricsController, WorkflowPathController
 from service.api.overlaps import OverlapController
 from service.api.projects import MentorshipController, ProgressUpdateController, ProjectController
@@ -25,6 +28,7 @@ from service.api.search import SearchController
 from service.api.signals import SignalController
 from service.api.skills import SkillController
 from service.api.tracking import InvocationController, SessionController
+from service.api.workflows import WorkflowController, WorkflowEventController
 from service.encoders import Encoders
 from service.indexing import Indexing
 from service.logs import request_log
@@ -32,6 +36,7 @@ from service.problems import problem_details
 from service.ranking.exploration import Exploration
 from service.search import SkillSearch
 from service.settings import Settings
+from service.upkeep import sweep
 from store.errors import StoreUnavailable
 from store.protocol import Store
 from store.sqlite import open_store
@@ -56,21 +61,23 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
     SchemaMismatch, StoreUnavailable
         When the database cannot be opened.
     """
-    store: Store = open_store(settings.database)
+    store: Store = open_store(settings.database, keep_questions=settings.keep_questions)
     encoders = Encoders(settings.model, settings.models_dir)
     indexing = Indexing(store, encoders)
     searching = SkillSearch(
         store,
         encoders,
-        keep_questions=settings.keep_questions,
         exploration=Exploration(share=settings.explore_share),
     )
+    aggregation, analysis = Aggregation(store), Analysis(store)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         await to_thread.run_sync(_warm_up, store, encoders, searching)
         async with create_task_group() as tasks:
-            tasks.start_soon(_sweep, store, searching, timedelta(hours=settings.open_limit_hours))
+            tasks.start_soon(_sweep, store, searching, settings)
+            if settings.aggregate_hours is not None:
+                tasks.start_soon(_aggregate, aggregation, settings.aggregate_hours)
             if watch:
                 tasks.start_soon(indexing.watch)
             yield
@@ -87,12 +94,16 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             IndexController,
             SessionController,
             InvocationController,
+            WorkflowEventController,
+            WorkflowController,
             MetricsController,
             WorkflowPathController,
             ProjectController,
             ProgressUpdateController,
             MentorshipController,
             SignalController,
+            AggregateController,
+            InsightController,
             HealthController,
         ],
         dependencies={
@@ -100,6 +111,8 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             "encoders": Provide(lambda: encoders, sync_to_thread=False),
             "indexing": Provide(lambda: indexing, sync_to_thread=False),
             "searching": Provide(lambda: searching, sync_to_thread=False),
+            "aggregation": Provide(lambda: aggregation, sync_to_thread=False),
+            "analysis": Provide(lambda: analysis, sync_to_thread=False),
         },
         lifespan=[running],
         plugins=[problem_details()],
@@ -126,15 +139,24 @@ def _warm_up(store: Store, encoders: Encoders, searching: SkillSearch) -> None:
         searching.learning.book(generation.model_id, generation.dimension)
 
 
-async def _sweep(store: Store, searching: SkillSearch, open_limit: timedelta) -> None:
+async def _sweep(store: Store, searching: SkillSearch, settings: Settings) -> None:
     while True:
         try:
-            stale = await to_thread.run_sync(store.abandon_stale, open_limit)
-            # Searches learn what is new; this is for what an import left behind.
-            await to_thread.run_sync(searching.learning.learn_all)
+            done = await to_thread.run_sync(sweep, store, searching.learning, settings)
         except StoreUnavailable as error:
             _log.warning("the sweep could not run", reason=str(error))
         else:
-            if stale:
-                _log.info("open uses taken as abandoned", count=len(stale))
+            if any(msgspec.structs.astuple(done)):
+                _log.info("swept", **msgspec.structs.asdict(done))
         await sleep(SWEEP_EVERY_S)
+
+
+async def _aggregate(aggregation: Aggregation, every_hours: float) -> None:
+    while True:
+        try:
+            done = await to_thread.run_sync(aggregation.refresh)
+        except StoreUnavailable as error:
+            _log.warning("uses could not be aggregated", reason=str(error))
+        else:
+            _log.info("aggregated", rows=done.rows_read, days=done.days_touched, skipped=len(done.skipped))
+        await sleep(3600.0 * every_hours)

@@ -24,6 +24,7 @@ _log = structlog.get_logger("skillrank.http")
 
 def configure_logs(level: str, log_format: Literal["auto", "json", "console"]) -> None:
     """Send every log line, the standard library's too, through structlog to standard error."""
+    # A traceback without the values of variables: those hold what callers sent, questions among them.
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -33,9 +34,12 @@ def configure_logs(level: str, log_format: Literal["auto", "json", "console"]) -
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendered: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
     )
     handler = logging.StreamHandler()
     handler.setFormatter(

@@ -45,8 +45,6 @@ class SkillSearch:
     store : Store
     encoders : Encoders
         Gives the encoder that made the live generation.
-    keep_questions : bool
-        Whether the text of questions is stored beside their hash and vector.
     exploration : Exploration, optional
         How often a skill is put first to learn more about it; never, by default.
     """
@@ -56,12 +54,10 @@ class SkillSearch:
         store: Store,
         encoders: Encoders,
         *,
-        keep_questions: bool = True,
         exploration: Exploration = Exploration(),  # noqa: B008  frozen
     ) -> None:
         self._store = store
         self._encoders = encoders
-        self._keep_questions = keep_questions
         self._exploration = exploration
         self._random = np.random.default_rng()
         self.learning = Learning(store)
@@ -90,7 +86,7 @@ class SkillSearch:
         record = SearchRecord(
             id=str(uuid.uuid4()),
             searched_at=format_time(system_clock()),
-            query=question if self._keep_questions else None,
+            query=question,
             query_hash=hashlib.sha256(question.encode()).hexdigest(),
             query_vector=None if one is None else one.tobytes(),
             model_id=model_id,

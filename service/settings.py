@@ -39,8 +39,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ``auto`` writes for people on a terminal and JSON elsewhere.
     open_limit_hours : float
         A use open for longer is taken as abandoned.
+    session_idle_hours : float
+        A session of which nothing was recorded for longer is ended.
     keep_questions : bool
         Off: the store holds a hash and a vector of each question, not its text.
+    keep_searches_days : float or None
+        Questions asked longer ago are forgotten, their hashes and vectors too; None keeps them.
+    aggregate_hours : float or None
+        How often the service counts uses over projects and databases; None, only when asked.
     explore_share : float
         In this share of the lists a skill that fits may be put first to learn how well it works; 0, never.
     """
@@ -52,7 +58,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     open_limit_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0
+    session_idle_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0
     keep_questions: bool = True
+    keep_searches_days: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
+    aggregate_hours: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
     explore_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
     @property

@@ -64,3 +64,16 @@ class StoreUnavailable(SkillrankError):
         super().__init__(message)
         self.cause = cause
         self.retry_after_s = retry_after_s
+
+
+class SourceUnreadable(SkillrankError):
+    """Another database cannot be counted; it is left out, and nothing was changed.
+
+    Attributes
+    ----------
+    cause : {'missing', 'unreadable', 'locked', 'corrupt', 'foreign', 'schema', 'duplicate'}
+    """
+
+    def __init__(self, message: str, *, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause

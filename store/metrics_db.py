@@ -21,7 +21,7 @@ import msgspec
 
 from store.clock import Clock, system_clock
 from store.errors import Conflict, InvalidRecord
-from store.location import database_path
+from store.location import database_path, keep_questions
 from store.protocol import Store
 from store.records import Bucket, ImportReport, NewInvocation, NewOutcome, Outcome, StoreHealth
 from store.sqlite import open_store
@@ -104,7 +104,7 @@ class SkillMetricsStore:
 
     def __init__(self, db_path: Path | str, *, clock: Clock = system_clock) -> None:
         self.db_path = Path(db_path)
-        self.store: Store = open_store(self.db_path, clock=clock)
+        self.store: Store = open_store(self.db_path, clock=clock, keep_questions=keep_questions())
 
     def track_invocation(
         self,

@@ -13,6 +13,7 @@ import msgspec
 from store.json_tracker import metrics_of
 from store.legacy_json import LegacyFile, LegacyUse, read_legacy_file
 from store.metrics_db import SkillMetricsStore
+from store.questions import same_question
 from store.records import Invocation
 
 _LOOKED_UP_AT_ONCE: Final = 2000
@@ -180,7 +181,8 @@ def use_differences(use: LegacyUse, recorded: Invocation) -> Iterator[Difference
     key = recorded.id
     for field in _STARTED:
         mine, theirs = getattr(use.invocation, field), getattr(recorded, field)
-        if mine != theirs:
+        same = same_question(recorded, mine) if field == "user_query" else mine == theirs
+        if not same:
             yield Difference(key=key, field=field, json=mine, database=theirs)
     if use.outcome is None:
         if recorded.outcome is not None:

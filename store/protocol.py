@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from store.aggregate_ports import Aggregates
 from store.records import (
     AffinityCount,
     AffinityKind,
@@ -50,7 +51,6 @@ from store.records import (
     RecordedChoice,
     SearchRecord,
     Session,
-    SessionEnd,
     SessionSkill,
     SkillMetrics,
     SkillRecord,
@@ -62,6 +62,7 @@ from store.records import (
     WorkflowPath,
 )
 from store.signal_ports import Projects, Signals
+from store.workflow_ports import Retention, SessionReports, WorkflowLog, WorkflowTotals
 
 
 class Catalogue(Protocol):
@@ -214,12 +215,6 @@ class Tracking(Protocol):
 
     def session(self, session_id: str) -> Session:
         """Return one session. Raises `NotFound`."""
-
-    def end_session(self, session_id: str) -> SessionEnd:
-        """End a session: its open uses become abandoned and the percentiles of its skills are recomputed.
-
-        One unit; ending it again changes nothing. Raises `NotFound`.
-        """
 
     def start_invocation(self, invocation: NewInvocation) -> Invocation:
         """Record that a use of a skill began. An unknown session id begins that session.
@@ -403,7 +398,22 @@ class Operations(Protocol):
 
 
 class Store(
-    Catalogue, Retrieval, Tracking, Metrics, SearchLog, Overlap, Projects, Signals, LearntEvidence, Operations, Protocol
+    Catalogue,
+    Retrieval,
+    Tracking,
+    Metrics,
+    SearchLog,
+    Overlap,
+    Projects,
+    Signals,
+    WorkflowLog,
+    SessionReports,
+    WorkflowTotals,
+    Retention,
+    LearntEvidence,
+    Aggregates,
+    Operations,
+    Protocol,
 ):
     """Everything durable. `close` drains accepted writes; calling it again does nothing."""
 

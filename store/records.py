@@ -182,7 +182,10 @@ class NewOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
-    """One use of one skill as the log holds it; the outcome's fields are None while it runs."""
+    """One use of one skill as the log holds it; the outcome's fields are None while it runs.
+
+    `user_query_hash` is the SHA-256 of a question whose words are not kept, '' of one that was forgotten, else None.
+    """
 
     id: str
     skill_name: str
@@ -198,6 +201,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     selection_rank: int | None
     alternatives_considered: list[str]
     user_query: str | None
+    user_query_hash: str | None
     user_context: dict[str, Any]
     outcome: Outcome | None
     finished_at: str | None

@@ -10,6 +10,8 @@ from litestar.params import FromPath, JSONBody
 
 from service.answers import Identifier
 from service.api.dependencies import GivenStore
+from service.insights.session import SessionReport
+from service.sessions import EndedSession, end_session, session_report
 from store.errors import InvalidRecord
 from store.records import (
     Finish,
@@ -20,7 +22,6 @@ from store.records import (
     NewSession,
     Outcome,
     Session,
-    SessionEnd,
     SessionSkill,
 )
 
@@ -108,9 +109,14 @@ class SessionController(Controller):
         return store.session_invocations(store.session(session_id).id)
 
     @post("/{session_id:str}/end", operation_id="endSession", status_code=200, sync_to_thread=True)
-    def end(self, session_id: FromPath[str], store: GivenStore) -> SessionEnd:
-        """End a session: open uses become abandoned. Ending it again changes nothing."""
-        return store.end_session(session_id)
+    def end(self, session_id: FromPath[str], store: GivenStore) -> EndedSession:
+        """End a session: open uses become abandoned, and its report is kept. Ending it again changes nothing."""
+        return end_session(store, session_id)
+
+    @get("/{session_id:str}/correlation", operation_id="getSessionCorrelation", sync_to_thread=True)
+    def correlation(self, session_id: FromPath[str], store: GivenStore) -> SessionReport:
+        """Return the session's story, which steps ran within each use, and what passed or failed after which skill."""
+        return session_report(store, session_id)
 
 
 class InvocationController(Controller):

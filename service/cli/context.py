@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import typer
@@ -24,6 +25,10 @@ ERRORS: Final = Console(stderr=True)
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data lives (or SKILLRANK_DATA_DIR).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Model = Annotated[str | None, typer.Option("--model", help="The embedding model (or SKILLRANK_MODEL).")]
+Zone = Annotated[
+    str | None,
+    typer.Option("--timezone", help="Of times without an offset, such as Europe/Berlin; this machine's by default."),
+]
 
 
 def settings_for(data_dir: Path | None = None, **given: Any) -> Settings:
@@ -37,7 +42,7 @@ def settings_for(data_dir: Path | None = None, **given: Any) -> Settings:
 @contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Store, Encoders]]:
     """Open the store and the encoders of `settings`; close the store afterwards."""
-    store = open_store(settings.database)
+    store = open_store(settings.database, keep_questions=settings.keep_questions)
     try:
         yield store, Encoders(settings.model, settings.models_dir)
     finally:
@@ -68,6 +73,14 @@ def short(text: str, most: int = 200) -> str:
     """Return `text` on one line, cut at a word after at most `most` characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= most else flat[:most].rsplit(" ", 1)[0] + " …"
+
+
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """Return the time zone of that name, None for none."""
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise typer.BadParameter(f"{name!r} is not a time zone such as Europe/Berlin or UTC") from error
 
 
 def _plain(text: str) -> str:

@@ -6,22 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.table import Table
 
-from service.cli.context import CONSOLE, AsJson, DataDir, plain, print_json, saying_errors, settings_for
+from service.cli.context import CONSOLE, AsJson, DataDir, Zone, plain, print_json, saying_errors, settings_for, zone_of
 from store.cutover import DataMigrator, Difference, MigrationStats, cut_over, read_state, record_event, roll_back
 from store.metrics_db import SkillMetricsStore
 
 _SHOWN = 10
 
 JsonFile = Annotated[Path, typer.Argument(help="The file of the JSON tracker, skill_metrics.json.")]
-Zone = Annotated[
-    str | None,
-    typer.Option("--timezone", help="Of times without an offset, such as Europe/Berlin; this machine's by default."),
-]
 
 
 def import_json(
@@ -33,7 +28,7 @@ def import_json(
 ) -> None:
     """Bring the uses of a JSON tracking file into the database; repeatable. Status 1 when rows could not be used."""
     with saying_errors(), _opened(data_dir) as (store, folder):
-        migrator = DataMigrator(json_path.expanduser(), store, timezone=_zone(timezone))
+        migrator = DataMigrator(json_path.expanduser(), store, timezone=zone_of(timezone))
         stats = migrator.plan() if dry_run else migrator.migrate()
         if not dry_run and read_state(folder).phase != "database":
             record_event(folder, "migrated", stats)
@@ -62,7 +57,7 @@ def cutover(
             return
         with _opened(data_dir) as (store, folder):
             report = cut_over(
-                json_path.expanduser(), store, folder, accept_losses=accept_losses, timezone=_zone(timezone)
+                json_path.expanduser(), store, folder, accept_losses=accept_losses, timezone=zone_of(timezone)
             )
         if as_json:
             print_json(report)
@@ -87,7 +82,7 @@ def rollback_cutover(data_dir: DataDir = None, timezone: Zone = None, as_json: A
     """Undo a cut-over: the JSON file comes back with what was tracked since; the database stays."""
     with saying_errors():
         with _opened(data_dir) as (store, folder):
-            report = roll_back(store, folder, timezone=_zone(timezone))
+            report = roll_back(store, folder, timezone=zone_of(timezone))
         if as_json:
             print_json(report)
             return
@@ -156,10 +151,3 @@ def _opened(data_dir: Path | None) -> Iterator[tuple[SkillMetricsStore, Path]]:
         yield store, settings.data_dir
     finally:
         store.close()
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return None if name is None else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise typer.BadParameter(f"{name!r} is not a time zone such as Europe/Berlin or UTC") from error

@@ -11,9 +11,12 @@ from service import VERSION
 from service.cli import (
     cutover,
     evaluating,
+    feeding,
     indexing,
+    insights,
     metrics,
     projects,
+    reports,
     searching,
     serving,
     signals,
@@ -38,15 +41,20 @@ app.command("doctor")(upkeep.doctor)
 app.command("import-json")(cutover.import_json)
 app.command("cutover")(cutover.cutover)
 app.command("rollback-cutover")(cutover.rollback_cutover)
+app.command("sweep")(upkeep.sweep_once)
 app.command("tune")(tuning.tune)
 app.command("eval")(evaluating.evaluate)
 app.command("backup")(upkeep.backup)
 app.command("restore")(upkeep.restore)
 app.add_typer(skills.skills, name="skills")
+tracking.track.command("workflow")(feeding.track_workflow)
 app.add_typer(tracking.track, name="track")
 app.add_typer(tracking.session, name="session")
 app.add_typer(projects.project, name="project")
 app.add_typer(signals.signals, name="signals")
+app.add_typer(reports.report, name="report")
+app.command("aggregate")(insights.aggregate)
+app.add_typer(insights.insights, name="insights")
 app.add_typer(metrics.metrics, name="metrics")
 app.add_typer(upkeep.migrate, name="migrate")
 

@@ -54,7 +54,6 @@ def search(
         answer = SkillSearch(
             store,
             encoders,
-            keep_questions=settings.keep_questions,
             exploration=Exploration(share=settings.explore_share),
         ).answer(request)
         if as_json:

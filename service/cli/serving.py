@@ -91,7 +91,7 @@ def demo(
                     highlight=False,
                 )
             CONSOLE.rule("3. which skill should I use?")
-            searching = SkillSearch(store, encoders, keep_questions=settings.keep_questions)
+            searching = SkillSearch(store, encoders)
             for question in questions():
                 CONSOLE.print(f"\n[bold magenta]“{plain(question)}”[/]", highlight=False)
                 print_answer(searching.answer(SearchRequest(query=question, limit=3)))

@@ -9,6 +9,7 @@ import typer
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, print_json, saying_errors, settings_for
 from service.cli.projects import signals_in_words
 from service.projects import record_progress_update
+from service.sessions import end_session as end_session_with_report
 from store.records import NewInvocation, NewOutcome, NewSession, Outcome
 from store.signal_records import NewProgressUpdate
 
@@ -116,9 +117,9 @@ def start_session(
 def end_session(
     session_id: Annotated[str, typer.Argument()], data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
-    """End a session: its open uses become abandoned."""
+    """End a session: its open uses become abandoned, and its report is kept."""
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
-        ended = store.end_session(session_id)
+        ended = end_session_with_report(store, session_id)
         if as_json:
             print_json(ended)
         else:

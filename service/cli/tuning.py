@@ -30,7 +30,7 @@ def tune(
     settings = settings_for(data_dir)
     with saying_errors(), opened(settings) as (store, encoders):
         questions = read_judged(judged) if judged is not None else []
-        searching = SkillSearch(store, encoders, keep_questions=settings.keep_questions)
+        searching = SkillSearch(store, encoders)
         searching.learning.learn_all()
 
         def ndcg(weights: Weights) -> float:

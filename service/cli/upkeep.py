@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
+from service.learning import Learning
 from service.staleness import stale_documents
+from service.upkeep import sweep
 from store.errors import StoreUnavailable
 from store.records import StoreHealth
 from store.sqlite import (
@@ -24,6 +26,21 @@ from store.sqlite import (
 from store.sqlite import restore as restore_backup
 
 migrate = typer.Typer(help="The database's schema.", no_args_is_help=True)
+
+
+def sweep_once(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Do what the service does every ten minutes: close what was left open, forget what is too old to be kept."""
+    settings = settings_for(data_dir)
+    with saying_errors(), opened(settings) as (store, _):
+        done = sweep(store, Learning(store), settings)
+    if as_json:
+        print_json(done)
+        return
+    CONSOLE.print(
+        f"{done.abandoned_uses} open uses abandoned, {done.ended_sessions} idle sessions ended, questions of "
+        f"{done.forgotten_searches} searches and {done.forgotten_uses} uses forgotten",
+        highlight=False,
+    )
 
 
 def doctor(

@@ -24,7 +24,7 @@ from store.sqlite.writer import Pending, Writer
 T = TypeVar("T")
 SLOW_MS: Final = 100.0
 THOROUGH_DEADLINE_S: Final = 3600.0  # for what reads everything on request
-_THOROUGH: Final = frozenset({"backup", "check", "first_difference", "rebuild"})
+_THOROUGH: Final = frozenset({"aggregate", "backup", "check", "first_difference", "rebuild"})
 
 _log = logging.getLogger(__name__)
 

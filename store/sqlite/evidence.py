@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import apsw
 import msgspec
 import numpy as np
 
+from store.questions import hash_of
 from store.records import (
     AffinityCount,
     AffinityKind,
@@ -33,7 +33,8 @@ _STATE: Final = "SELECT learnt_outcome_seq, revision, epoch FROM ranking_state"
 _PENDING: Final = "SELECT EXISTS (SELECT 1 FROM skill_outcome WHERE seq > ?)"
 _OUTCOMES: Final = """
 SELECT o.seq, o.skill_name, i.skill_version_id, o.outcome, o.finished_at, o.duration_seconds, o.source, i.user_id,
-       i.session_id, i.workflow_phase, s.query_vector, s.model_id, i.search_id, i.user_query, i.invoked_at
+       i.session_id, i.workflow_phase, s.query_vector, s.model_id, i.search_id, i.user_query, i.user_query_hash,
+       i.invoked_at
 FROM skill_outcome o JOIN skill_invocation i ON i.id = o.invocation_id LEFT JOIN search s ON s.id = i.search_id
 WHERE o.seq > ? ORDER BY o.seq LIMIT ?
 """
@@ -240,13 +241,11 @@ def _state(connection: apsw.Connection) -> tuple[int, int, int]:
 
 
 def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLearn:
-    *told, search_id, user_query, invoked_at = row
+    *told, search_id, user_query, user_query_hash, invoked_at = row
     found = OutcomeToLearn(**dict(zip(OutcomeToLearn.__struct_fields__, told, strict=False)))
-    if search_id is None and user_query is not None:
-        vector, model_id = one(connection, _QUESTION, (hashlib.sha256(user_query.encode()).hexdigest(),)) or (
-            None,
-            None,
-        )
+    question = user_query_hash if user_query is None else hash_of(user_query)
+    if search_id is None and question:
+        vector, model_id = one(connection, _QUESTION, (question,)) or (None, None)
         found = msgspec.structs.replace(found, query_vector=vector, model_id=model_id)
     if found.outcome != "completed":
         return found

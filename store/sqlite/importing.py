@@ -29,20 +29,20 @@ CHUNK: Final = 1000
 _STAGE: Final = """
 CREATE TEMP TABLE IF NOT EXISTS staged_start(number INTEGER PRIMARY KEY, id, skill_name, invoked_at, session_id,
     user_id, project_id, project_path, workflow_path, workflow_phase, search_id, selection_rank,
-    alternatives_considered, user_query, user_context, skill_version_id);
+    alternatives_considered, user_query, user_query_hash, user_context, skill_version_id);
 -- Rows that belong together have the same number.
 CREATE TEMP TABLE IF NOT EXISTS staged_outcome(number INTEGER PRIMARY KEY, invocation_id, skill_name, outcome,
     finished_at, duration_seconds, error_type, follow_up_actions, source);
 """
-_STAGE_START: Final = "INSERT INTO temp.staged_start VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_STAGE_START: Final = "INSERT INTO temp.staged_start VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _STAGE_OUTCOME: Final = "INSERT INTO temp.staged_outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UNSTAGE: Final = "DELETE FROM temp.staged_start; DELETE FROM temp.staged_outcome"
 _ADD_STAGED: Final = """
 INSERT INTO skill_invocation(id, skill_name, invoked_at, session_id, user_id, project_id, project_path, workflow_path,
                              workflow_phase, search_id, selection_rank, alternatives_considered, user_query,
-                             user_context, skill_version_id)
+                             user_query_hash, user_context, skill_version_id)
 SELECT id, skill_name, invoked_at, session_id, user_id, project_id, project_path, workflow_path, workflow_phase,
-       search_id, selection_rank, alternatives_considered, user_query, user_context, skill_version_id
+       search_id, selection_rank, alternatives_considered, user_query, user_query_hash, user_context, skill_version_id
 FROM temp.staged_start ORDER BY number;
 INSERT INTO skill_outcome(invocation_id, skill_name, outcome, finished_at, duration_seconds, error_type,
                           follow_up_actions, source)
@@ -70,13 +70,15 @@ class Checked(NamedTuple):
 Refusal = tuple[int, str, str]
 
 
-def check(uses: Sequence[tuple[NewInvocation, NewOutcome | None]], *, now: str) -> tuple[list[Checked], list[Refusal]]:
+def check(
+    uses: Sequence[tuple[NewInvocation, NewOutcome | None]], *, now: str, keep_questions: bool
+) -> tuple[list[Checked], list[Refusal]]:
     """Return the rows that keep every rule which can be told without the database, and the others with the reason."""
     usable: list[Checked] = []
     refused: list[Refusal] = []
     for position, (invocation, outcome) in enumerate(uses):
         try:
-            start = start_bindings(invocation, now=now)
+            start = start_bindings(invocation, now=now, keep_questions=keep_questions)
             ended = None
             if outcome is not None:
                 check_outcome(outcome)

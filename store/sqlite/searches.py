@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import apsw
+import msgspec
 
 from store.errors import NotFound
 from store.records import SearchRecord, ServedSkill
@@ -37,11 +38,15 @@ class SqliteSearchLog:
     """The `store.protocol.SearchLog` of one SQLite file."""
 
     _db: Database
+    _keep_questions: bool
 
     def record_search(self, search: SearchRecord) -> None:
         self.start_recording(search)()
 
     def start_recording(self, search: SearchRecord) -> Callable[[], None]:
+        if not self._keep_questions:
+            search = msgspec.structs.replace(search, query=None)
+
         def unit(connection: apsw.Connection) -> None:
             kept = _find(connection, search.id)
             if kept is not None:

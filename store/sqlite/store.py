@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from store.clock import Clock, system_clock
+from store.sqlite.aggregate import SqliteAggregates
 from store.sqlite.catalogue import SqliteCatalogue
 from store.sqlite.database import Database
 from store.sqlite.duplicates import NearDuplicates
@@ -14,12 +15,16 @@ from store.sqlite.metrics import SqliteMetrics
 from store.sqlite.operations import SqliteOperations
 from store.sqlite.overlap import SqliteOverlap
 from store.sqlite.projects import SqliteProjects
+from store.sqlite.retention import SqliteRetention
 from store.sqlite.retrieval import SqliteRetrieval
 from store.sqlite.searches import SqliteSearchLog
+from store.sqlite.session_reports import SqliteSessionReports
 from store.sqlite.signals import SqliteSignals
 from store.sqlite.spelling import Spelling
 from store.sqlite.tracking import SqliteTracking
 from store.sqlite.vocabulary import Vocabulary
+from store.sqlite.workflow import SqliteWorkflowLog
+from store.sqlite.workflow_totals import SqliteWorkflowTotals
 
 
 class SqliteStore(
@@ -31,7 +36,12 @@ class SqliteStore(
     SqliteOverlap,
     SqliteProjects,
     SqliteSignals,
+    SqliteWorkflowLog,
+    SqliteSessionReports,
+    SqliteWorkflowTotals,
+    SqliteRetention,
     SqliteEvidence,
+    SqliteAggregates,
     SqliteOperations,
 ):
     """A `store.protocol.Store` in the file `path`, which is made and migrated as needed.
@@ -42,9 +52,12 @@ class SqliteStore(
         Any number of processes may have the same file open.
     clock : Clock, optional
         Where the present time comes from.
+    keep_questions : bool
+        Off: of a question, only its hash and vector are written, never its words.
     """
 
-    def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
+    def __init__(self, path: Path, *, clock: Clock = system_clock, keep_questions: bool = True) -> None:
+        self._keep_questions = keep_questions
         self._db = Database(path, clock)
         self._matrix = VectorMatrix()
         self._vocabulary = Vocabulary()
@@ -56,7 +69,7 @@ class SqliteStore(
         self._db.close()
 
 
-def open_store(path: Path | str, *, clock: Clock = system_clock) -> SqliteStore:
+def open_store(path: Path | str, *, clock: Clock = system_clock, keep_questions: bool = True) -> SqliteStore:
     """Open the store in `path`, bringing its schema up to this release's.
 
     Raises
@@ -66,4 +79,4 @@ def open_store(path: Path | str, *, clock: Clock = system_clock) -> SqliteStore:
     StoreUnavailable
         When the file cannot be opened.
     """
-    return SqliteStore(Path(path), clock=clock)
+    return SqliteStore(Path(path), clock=clock, keep_questions=keep_questions)

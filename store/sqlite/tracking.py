@@ -13,6 +13,7 @@ import msgspec
 
 from store.clock import format_time, normalise_time
 from store.errors import Conflict, NotFound
+from store.questions import same_question
 from store.records import (
     Finish,
     ImportReport,
@@ -21,11 +22,9 @@ from store.records import (
     NewOutcome,
     NewSession,
     Session,
-    SessionEnd,
 )
 from store.sqlite import importing
 from store.sqlite.database import Database
-from store.sqlite.percentiles import refresh_percentiles
 from store.sqlite.rows import encode, one, record, rows, value
 from store.sqlite.uses import (
     ADD_OUTCOME,
@@ -39,14 +38,12 @@ from store.sqlite.uses import (
 )
 
 _SESSION: Final = "SELECT id, project_id, user_id, started_at, ended_at FROM session WHERE id = ?"
-_END_SESSION: Final = "UPDATE session SET ended_at = max(?, started_at) WHERE id = ?"
-_SESSION_SKILLS: Final = "SELECT skill_name FROM session_skill WHERE session_id = ? ORDER BY skill_name"
 
 _INVOCATION_COLUMNS: Final = """
 i.id, i.skill_name, i.skill_version_id, i.invoked_at, i.session_id, i.user_id, i.project_id, i.project_path,
 i.workflow_path, i.workflow_phase, i.search_id, i.selection_rank, i.alternatives_considered, i.user_query,
-i.user_context, o.outcome, o.finished_at, o.duration_seconds, o.error_type, coalesce(o.follow_up_actions, '[]'),
-o.source
+i.user_query_hash, i.user_context, o.outcome, o.finished_at, o.duration_seconds, o.error_type,
+coalesce(o.follow_up_actions, '[]'), o.source
 """
 _INVOCATION: Final = f"""
 SELECT {_INVOCATION_COLUMNS} FROM skill_invocation i LEFT JOIN skill_outcome o ON o.invocation_id = i.id
@@ -67,10 +64,6 @@ FROM json_each(?) asked CROSS JOIN skill_invocation i ON i.id = asked.value
 """
 _SEQ: Final = "SELECT seq FROM skill_invocation WHERE id = ?"
 _INVOCATION_JSON: Final = frozenset({"alternatives_considered", "user_context", "follow_up_actions"})
-_OPEN_IN_SESSION: Final = """
-SELECT i.id, i.skill_name, i.invoked_at FROM skill_invocation i JOIN open_invocation o ON o.invocation_id = i.id
-WHERE i.session_id = ? ORDER BY i.invoked_at, i.seq
-"""
 _OPEN_BEFORE: Final = """
 SELECT i.id, i.skill_name, i.invoked_at FROM open_invocation o JOIN skill_invocation i ON i.id = o.invocation_id
 WHERE o.invoked_at < ? ORDER BY o.invoked_at, i.seq
@@ -81,42 +74,22 @@ class SqliteTracking:
     """The `store.protocol.Tracking` of one SQLite file."""
 
     _db: Database
+    _keep_questions: bool
 
     def start_session(self, session: NewSession) -> Session:
         session_id = checked_id(session.id) if session.id is not None else str(uuid.uuid4())
 
         def unit(connection: apsw.Connection) -> Session:
             connection.execute(ADD_SESSION, (session_id, session.project_id, session.user_id, self._db.now()))
-            return _session(connection, session_id)
+            return find_session(connection, session_id)
 
         return self._db.write("start_session", unit)
 
     def session(self, session_id: str) -> Session:
-        return self._db.read("session", lambda connection: _session(connection, session_id))
-
-    def end_session(self, session_id: str) -> SessionEnd:
-        def unit(connection: apsw.Connection) -> SessionEnd:
-            session = _session(connection, session_id)
-            skills = [row[0] for row in rows(connection, _SESSION_SKILLS, (session_id,))]
-            if session.ended_at is not None:
-                return SessionEnd(session=session, abandoned=[], skills=skills, changed=False)
-            now = self._db.now()
-            abandoned = rows(connection, _OPEN_IN_SESSION, (session_id,))
-            for invocation_id, skill_name, invoked_at in abandoned:
-                _abandon(connection, invocation_id, skill_name, invoked_at, now, source="session_end")
-            refresh_percentiles(connection, skills)
-            connection.execute(_END_SESSION, (now, session_id))
-            return SessionEnd(
-                session=_session(connection, session_id),
-                abandoned=[row[0] for row in abandoned],
-                skills=skills,
-                changed=True,
-            )
-
-        return self._db.write("end_session", unit)
+        return self._db.read("session", lambda connection: find_session(connection, session_id))
 
     def start_invocation(self, invocation: NewInvocation) -> Invocation:
-        bindings = start_bindings(invocation, now=self._db.now())
+        bindings = start_bindings(invocation, now=self._db.now(), keep_questions=self._keep_questions)
 
         def unit(connection: apsw.Connection) -> Invocation:
             recorded = None if invocation.id is None else _find_invocation(connection, invocation.id)
@@ -177,7 +150,7 @@ class SqliteTracking:
 
     def import_invocations(self, uses: Sequence[tuple[NewInvocation, NewOutcome | None]]) -> ImportReport:
         imported = 0
-        usable, refused = importing.check(uses, now=self._db.now())
+        usable, refused = importing.check(uses, now=self._db.now(), keep_questions=self._keep_questions)
         for start in range(0, len(usable), importing.CHUNK):
             chunk = usable[start : start + importing.CHUNK]
             added, unfit = self._db.write("import_invocations", partial(importing.add_chunk, chunk=chunk))
@@ -195,13 +168,14 @@ class SqliteTracking:
                 return []  # nothing is older than the calendar
             stale = rows(connection, _OPEN_BEFORE, (limit,))
             for invocation_id, skill_name, invoked_at in stale:
-                _abandon(connection, invocation_id, skill_name, invoked_at, now, source="sweep")
+                abandon(connection, invocation_id, skill_name, invoked_at, now, source="sweep")
             return [row[0] for row in stale]
 
         return self._db.write("abandon_stale", unit)
 
 
-def _session(connection: apsw.Connection, session_id: str) -> Session:
+def find_session(connection: apsw.Connection, session_id: str) -> Session:
+    """Return one session. Raises `NotFound`."""
     row = one(connection, _SESSION, (session_id,))
     if row is None:
         raise NotFound("session", session_id)
@@ -244,9 +218,10 @@ def _add_outcome(
     return moment
 
 
-def _abandon(
+def abandon(
     connection: apsw.Connection, invocation_id: str, skill_name: str, invoked_at: str, now: str, *, source: Any
 ) -> None:
+    """Finish a use as abandoned."""
     _add_outcome(connection, invocation_id, skill_name, invoked_at, NewOutcome(outcome="abandoned", source=source), now)
 
 
@@ -257,7 +232,8 @@ def _require_same_start(recorded: Invocation, asked: NewInvocation) -> None:
             wanted = normalise_time(wanted) if wanted else recorded.invoked_at
         elif field in _INVOCATION_JSON:
             wanted = msgspec.json.decode(encode(wanted))
-        if wanted != getattr(recorded, field):
+        same = same_question(recorded, wanted) if field == "user_query" else wanted == getattr(recorded, field)
+        if not same:
             raise Conflict(
                 f"invocation {recorded.id!r} is already recorded with another {field}: "
                 f"{getattr(recorded, field)!r}; use a new id for a new use",

@@ -12,6 +12,7 @@ import apsw
 
 from store.clock import format_time, normalise_time, read_time
 from store.errors import InvalidRecord
+from store.questions import hash_of
 from store.records import NewInvocation, NewOutcome
 from store.sqlite.rows import encode, value
 
@@ -30,10 +31,10 @@ WHERE s.skill_name = ? AND s.removed_at IS NULL
 _ADD_START: Final = """
 INSERT INTO skill_invocation(id, skill_name, skill_version_id, invoked_at, session_id, user_id, project_id,
                              project_path, workflow_path, workflow_phase, search_id, selection_rank,
-                             alternatives_considered, user_query, user_context)
+                             alternatives_considered, user_query, user_query_hash, user_context)
 VALUES (:id, :skill_name, :skill_version_id, :invoked_at, :session_id, :user_id, :project_id, :project_path,
         :workflow_path, :workflow_phase, :search_id, :selection_rank, :alternatives_considered, :user_query,
-        :user_context)
+        :user_query_hash, :user_context)
 """
 ADD_OUTCOME: Final = """
 INSERT INTO skill_outcome(invocation_id, skill_name, outcome, finished_at, duration_seconds, error_type,
@@ -59,8 +60,10 @@ def new_id() -> str:
     return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | (chance >> 62) << 64 | 0b10 << 62 | chance & (1 << 62) - 1))
 
 
-def start_bindings(invocation: NewInvocation, *, now: str) -> dict[str, Any]:
+def start_bindings(invocation: NewInvocation, *, now: str, keep_questions: bool) -> dict[str, Any]:
     """Return the columns of a use that begins, in the order of the table; made up here are its id and time.
+
+    Where questions are not kept, a hash stands for the words.
 
     Raises
     ------
@@ -69,6 +72,7 @@ def start_bindings(invocation: NewInvocation, *, now: str) -> dict[str, Any]:
     """
     if not invocation.skill_name.strip():
         raise InvalidRecord("an invocation needs the name of the skill that is used", field="skill_name")
+    question = invocation.user_query
     return {
         "id": checked_id(invocation.id) if invocation.id is not None else new_id(),
         "skill_name": invocation.skill_name,
@@ -82,7 +86,8 @@ def start_bindings(invocation: NewInvocation, *, now: str) -> dict[str, Any]:
         "search_id": invocation.search_id,
         "selection_rank": invocation.selection_rank,
         "alternatives_considered": _json(invocation.alternatives_considered, empty="[]"),
-        "user_query": invocation.user_query,
+        "user_query": question if keep_questions else None,
+        "user_query_hash": None if keep_questions or question is None else hash_of(question),
         "user_context": _json(invocation.user_context, empty="{}"),
     }
 

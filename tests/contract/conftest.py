@@ -22,7 +22,7 @@ DIMENSION = 4
 class Backend(Protocol):
     """Opens stores on one database, and tells what they left open."""
 
-    def open(self) -> Store: ...
+    def open(self, **options: Any) -> Store: ...
     def leaks(self) -> list[str]: ...
 
 
@@ -32,10 +32,10 @@ class SqliteBackend:
         self._clock = clock
         shutil.copyfile(request.getfixturevalue("migrated_file"), self._path)
 
-    def open(self) -> Store:
+    def open(self, **options: Any) -> Store:
         from store.sqlite import open_store  # noqa: PLC0415  each backend imports only its own driver
 
-        return open_store(self._path, clock=self._clock)
+        return open_store(self._path, clock=self._clock, **options)
 
     def leaks(self) -> list[str]:
         import apsw  # noqa: PLC0415  each backend imports only its own driver
@@ -61,8 +61,8 @@ def new_database(
         backend = make(request, folder, clock)
         backends.append(backend)
 
-        def open_one() -> Store:
-            opened.append(backend.open())
+        def open_one(**options: Any) -> Store:
+            opened.append(backend.open(**options))
             return opened[-1]
 
         return open_one

@@ -240,17 +240,18 @@ class Tracking(RuleBasedStateMachine):
             return
         end = store.end_session(session)
         assert end.skills == sorted({use.start.skill_name for use in self.model.of_session(session)})
-        if session in self.model.ended:
+        opened = {use_id for use_id, use in self.model.open_uses().items() if use.start.session_id == session}
+        if session in self.model.ended and not opened:
             assert (end.changed, end.abandoned) == (False, [])
             return
         now = self.clock()
-        opened = {use_id for use_id, use in self.model.open_uses().items() if use.start.session_id == session}
         assert (end.changed, set(end.abandoned)) == (True, opened)
         for use_id in opened:
             self.model.finish(self.model.uses[use_id], NewOutcome(outcome="abandoned", source="session_end"), now)
         for skill in end.skills:
             self.model.refresh_percentiles(skill)
-        self.model.ended[session] = max(now, self.model.started[session])
+        before = self.model.ended.get(session, now)
+        self.model.ended[session] = max(now, before, self.model.started[session])
         assert end.session.ended_at == written(self.model.ended[session])
 
     @rule(which=WHICH, older_than=st.integers(0, 200_000).map(lambda seconds: timedelta(seconds=seconds)))

@@ -18,6 +18,7 @@ from migrations import MigrationFailed, MigrationRunner, SchemaMismatch
 from migrations.files import SQLITE_MIGRATIONS
 from store.records import NewInvocation, NewOutcome
 from store.sqlite import SqliteStore, open_store
+from store.workflow_records import NewWorkflowEvent
 
 NEWEST = len(list(SQLITE_MIGRATIONS.glob("V*.rollback.sql")))
 COMMITTED_V1 = Path(__file__).parent / "v1.db"
@@ -238,6 +239,45 @@ def test_down_keeps_what_was_tracked(
     again = opened()
     assert again.first_difference() is None
     assert again.all_metrics()[0].total_invocations == 4
+
+
+def test_down_from_workflow_events_keeps_uses_and_the_words_that_were_kept(
+    runner: MigrationRunner, opened: Callable[[], SqliteStore], execute: Execute
+) -> None:
+    store = opened()
+    store.start_invocation(NewInvocation(id="asked", skill_name="lint", session_id="s", user_query="why"))
+    store.start_invocation(NewInvocation(id="forgotten", skill_name="lint", user_query="how"))
+    store.record_event(NewWorkflowEvent(session_id="s", workflow="ci", step="unit", status="passed"))
+    store.end_session("s", lambda _: {})
+    store.close()
+    execute("UPDATE skill_invocation SET user_query = NULL, user_query_hash = '' WHERE id = 'forgotten'")
+    for version in range(NEWEST, 4, -1):
+        runner.rollback_migration(version)
+    assert execute("SELECT id, user_query FROM skill_invocation ORDER BY id") == [("asked", "why"), ("forgotten", None)]
+    again = opened()
+    assert again.check() == []
+    assert again.session_story("s").events == []
+    assert again.invocation("asked").user_query == "why"
+
+
+def test_searches_from_before_are_counted_like_those_after(
+    runner: MigrationRunner, opened: Callable[[], SqliteStore], execute: Execute
+) -> None:
+    runner.run_migrations(5)
+    for search_id, moment in (("later", "2026-03-02"), ("first", "2026-03-01")):
+        execute(
+            "INSERT INTO search(id, searched_at, query_hash, weights_version, confidence, elapsed_ms) "
+            f"VALUES ('{search_id}', '{moment}T00:00:00.000000Z', 'h', 'w', 'none', 0)"
+        )
+        execute(f"INSERT INTO search_result VALUES ('{search_id}', 1, 'lint', 0.0, '{{}}')")
+    store = opened()
+    assert store.aggregate().searches == 2
+    assert execute("SELECT search_id FROM search_order ORDER BY seq") == [("first",), ("later",)]
+    store.close()
+    for version in range(NEWEST, 5, -1):
+        runner.rollback_migration(version)
+    # Going back forgets what was counted; it is counted again.
+    assert opened().aggregate().searches == 2
 
 
 def test_down_to_nothing_works_with_data_and_vectors(

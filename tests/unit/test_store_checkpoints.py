@@ -51,6 +51,7 @@ def test_the_writer_helps_when_the_log_grows_too_long(
     store: SqliteStore, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "HELP_PAGES", 40)
+    monkeypatch.setattr(checkpoints, "BEGIN_PAGES", 1_000_000)  # the thread does nothing
     write(store, 500)
     # Without help, five hundred such units fill some 2,500 pages.
     assert database.with_name(database.name + "-wal").stat().st_size < 1000 * 4096

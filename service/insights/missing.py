@@ -1,0 +1,114 @@
+"""Questions that nothing fitted, gathered into skills worth writing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.insights.findings import Finding, Findings, collected, scored
+
+MIN_SEARCHES: Final = 3
+MIN_ASKERS: Final = 2
+# Questions further apart than this (cosine distance, on average over a group) are about different things.
+APART: Final = 0.5
+KEPT_IDS: Final = 20
+NEEDS: Final = f"{MIN_SEARCHES} searches by {MIN_ASKERS} people or sessions that are about one thing"
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """One search that nothing fitted; `text` is None where words are not kept, `vector` is L2-normalised."""
+
+    search_id: str
+    asked_at: str
+    text: str | None
+    text_hash: str
+    vector: NDArray[np.float32] | None
+    model_id: str | None
+    asker: str
+
+
+def missing_skills(questions: Sequence[Question], labels: Sequence[int]) -> Findings:
+    """Turn groups of questions into findings; `labels` are those of `group`."""
+    groups: dict[int, list[Question]] = {}
+    for question, label in zip(questions, labels, strict=True):
+        groups.setdefault(label, []).append(question)
+    wanted = [
+        members
+        for members in groups.values()
+        if len(members) >= MIN_SEARCHES and len({member.asker for member in members}) >= MIN_ASKERS
+    ]
+    lacking = sum(len(members) for members in groups.values()) - sum(len(members) for members in wanted)
+    found = [_finding(members) for members in wanted]
+    return collected("missing_skill", found, examined=len(questions), lacking=lacking, needs=NEEDS)
+
+
+def group(questions: Sequence[Question]) -> list[int]:
+    """Say which questions are about one thing: equal numbers are.
+
+    The same words are always together; other questions by average linkage of the cosine distances of their vectors,
+    which needs no number of groups and lets no chain of neighbours join what is far apart. Vectors of different
+    models are never compared.
+    """
+    place: dict[tuple[str | None, str], int] = {}
+    unique: list[Question] = []
+    for question in questions:
+        key = (question.model_id, question.text_hash)
+        if key not in place:
+            place[key] = len(unique)
+            unique.append(question)
+    label = np.arange(len(unique))
+    for model in {question.model_id for question in unique if question.vector is not None}:
+        members = [at for at, q in enumerate(unique) if q.vector is not None and q.model_id == model]
+        if len(members) > 1:
+            of_members = _linked(_stacked([unique[at] for at in members]))
+            label[members] = np.array(members)[of_members]
+    return [int(label[place[question.model_id, question.text_hash]]) for question in questions]
+
+
+def _stacked(questions: Sequence[Question]) -> NDArray[np.float32]:
+    return np.stack([question.vector for question in questions if question.vector is not None])
+
+
+def _linked(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return for each vector the place of the first one of its group."""
+    from sklearn.cluster import AgglomerativeClustering  # noqa: PLC0415  only who asks for insights waits for it
+
+    model = AgglomerativeClustering(n_clusters=None, metric="cosine", linkage="average", distance_threshold=APART)
+    _, first, labels = np.unique(model.fit_predict(vectors), return_index=True, return_inverse=True)
+    return np.asarray(first[labels], dtype=np.int64)
+
+
+def _finding(members: list[Question]) -> Finding:
+    middle = _middle(members)
+    askers = len({member.asker for member in members})
+    told = middle.text if middle.text is not None else "(its words are not kept)"
+    return Finding(
+        kind="missing_skill",
+        skill=None,
+        project=None,
+        title=f"nothing fits “{_short(told)}” and {len(members) - 1} more searches like it, by {askers} people or "
+        "sessions",
+        score=scored(1.0 - 1.0 / (1.0 + askers / 5.0), None),
+        counts={"searches": float(len(members)), "askers": float(askers)},
+        rates=[],
+        test=None,
+        search_ids=[middle.search_id, *(each.search_id for each in members if each is not middle)][:KEPT_IDS],
+    )
+
+
+def _middle(members: list[Question]) -> Question:
+    """Return the question that is most like the others: the newest of those that share its words."""
+    with_vector = [member for member in members if member.vector is not None]
+    if not with_vector:
+        return members[0]
+    vectors = _stacked(with_vector)
+    return with_vector[int(np.argmax(vectors @ vectors.sum(axis=0)))]
+
+
+def _short(text: str, most: int = 120) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[:most].rsplit(" ", 1)[0] + " …"

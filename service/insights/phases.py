@@ -1,0 +1,121 @@
+"""Where work gets stuck, what follows what, and how phases end, over many sessions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from service.insights.figures import Interval, Rate, rate
+
+OUTCOMES: Final = ("completed", "failed", "abandoned", "cancelled", "running")
+STATUSES: Final = ("passed", "failed", "skipped")
+
+
+class Bottleneck(msgspec.Struct, frozen=True, kw_only=True):
+    """How often uses of skills are abandoned or fail in a phase, and how often its steps fail."""
+
+    phase: str
+    abandoned: Rate
+    failed: Rate
+    failed_steps: Rate
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """What came next; `share` is of all that came after `before`."""
+
+    before: str
+    after: str
+    n: int
+    sessions: int
+    share: Interval | None
+    reason: str | None
+
+
+class HeatMap(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts by phase (rows) and way of ending (columns): outcomes of uses, then statuses of steps."""
+
+    phases: list[str]
+    columns: list[str]
+    counts: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCount:
+    """How often uses or steps ended one way in a phase."""
+
+    phase: str
+    kind: str
+    outcome: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionCount:
+    """How often something followed something, of `leaving` times that anything did."""
+
+    before: str
+    after: str
+    n: int
+    sessions: int
+    leaving: int
+
+
+def bottlenecks(counts: Iterable[PhaseCount]) -> list[Bottleneck]:
+    """Return the phases, those in which work surely gets stuck most often first."""
+    table: defaultdict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+    for count in counts:
+        table[count.phase][count.kind, count.outcome] = count.n
+    found = []
+    for phase, ended in table.items():
+        uses = sum(ended.get(("use", outcome), 0) for outcome in OUTCOMES if outcome != "running")
+        judged = ended.get(("step", "passed"), 0) + ended.get(("step", "failed"), 0)
+        found.append(
+            Bottleneck(
+                phase=phase,
+                abandoned=rate(ended.get(("use", "abandoned"), 0), uses, "finished uses"),
+                failed=rate(ended.get(("use", "failed"), 0), uses, "finished uses"),
+                failed_steps=rate(ended.get(("step", "failed"), 0), judged, "judged steps"),
+            )
+        )
+    # By the lower bound: what is rare and looks bad does not come before what is frequent and is bad.
+    return sorted(
+        found, key=lambda each: (-max(_low(each.abandoned), _low(each.failed), _low(each.failed_steps)), each.phase)
+    )
+
+
+def transitions(counts: Iterable[TransitionCount]) -> list[Transition]:
+    """Return what follows what, most often first, with the share of everything that came after."""
+    found = []
+    for count in counts:
+        told = rate(count.n, count.leaving, "moves on from here")
+        found.append(
+            Transition(
+                before=count.before,
+                after=count.after,
+                n=count.n,
+                sessions=count.sessions,
+                share=told.share,
+                reason=told.reason,
+            )
+        )
+    return sorted(found, key=lambda each: (-each.n, each.before, each.after))
+
+
+def heat_map(counts: Sequence[PhaseCount]) -> HeatMap:
+    """Return how uses and steps ended in each phase; phases by name."""
+    table = {(count.phase, count.kind, count.outcome): count.n for count in counts}
+    phases = sorted({count.phase for count in counts})
+    columns = [("use", outcome) for outcome in OUTCOMES] + [("step", status) for status in STATUSES]
+    return HeatMap(
+        phases=phases,
+        columns=[f"{kind} {outcome}" for kind, outcome in columns],
+        counts=[[table.get((phase, *column), 0) for column in columns] for phase in phases],
+    )
+
+
+def _low(told: Rate) -> float:
+    return told.share.low if told.share is not None else 0.0
