@@ -98,7 +98,7 @@ class SkillSearch:
             explored=ranking.explored.explored,
             confidence=judge_confidence(candidates, model_id),
             degraded=degraded,
-            elapsed_ms=round((time.perf_counter() - started) * 1000, 3),
+            elapsed_ms=_milliseconds_since(started),
             results=[_logged(ranking, place, position) for position, place in enumerate(served, start=1)],
         )
         # The disk syncs the record while the answer is put into words.
@@ -113,7 +113,7 @@ class SkillSearch:
             corrected=corrected,
             weights_version=record.weights_version,
             degraded=degraded,
-            elapsed_ms=record.elapsed_ms,
+            elapsed_ms=_milliseconds_since(started),
         )
 
     def order(self, request: SearchRequest, weights: Weights, *, lexical: float | None = None) -> list[str]:
@@ -217,6 +217,10 @@ class SkillSearch:
         deep = max(_GROUPED_PER_RESULT * request.limit + _GROUPED_AT_LEAST, min(fit, _GROUPED_AT_MOST))
         place = {candidates[at].skill_id: at for at in np.argsort(-fused, kind="stable")[:deep].tolist()}
         return [[place[skill_id] for skill_id in group] for group in self._store.near_duplicates(list(place))]
+
+
+def _milliseconds_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)
 
 
 def _column(cells: Any) -> NDArray[np.float64]:

@@ -75,10 +75,6 @@ class Database:
         """Queue `unit`; what is returned is done once the unit is durable."""
         return self._writer.submit(self._noted(name, unit))
 
-    def write_soon(self, name: str, unit: Callable[[apsw.Connection], object]) -> None:
-        """Queue `unit` and go on: for what can be derived again, since nobody hears whether it was stored."""
-        self._writer.submit(self._noted(name, unit))
-
     def read(self, name: str, query: Callable[[apsw.Connection], T], *, deadline_s: float = READ_DEADLINE_S) -> T:
         """Run `query` on one snapshot."""
         started = time.perf_counter()

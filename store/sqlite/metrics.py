@@ -132,7 +132,8 @@ class SqliteMetrics:
         fresh, watermark, summary = self._db.read("summary", query)
         if not fresh:
             bindings = (watermark, summary.refreshed_at, encode(summary))
-            self._db.write_soon("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
+            # Not waited for: it follows from the counts, whether or not it is kept.
+            self._db.submit("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
         return summary
 
     def timeline(self, skill_name: str, *, window: timedelta, bucket: Bucket) -> list[TimelineBucket]:
