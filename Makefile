@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test lint format benchmark clean
+.PHONY: demo test lint format benchmark campaign clean
 
 # SKILLS="folder…" indexes your own skills instead of the library that comes along.
 demo: $(VENV)/installed
@@ -25,9 +25,16 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# Medians of real runs; see tests/benchmarks. SKILLS="folder…" measures your own library.
+# Medians of real runs, beside a floor or a peer; an hour or so. SKILLS="folder" searches your own library.
 benchmark: $(VENV)/installed-dev
-	$(BIN)/python -m tests.benchmarks $(SKILLS)
+	$(BIN)/python -m tests.benchmarks.search $(SKILLS)
+	for each in metrics_store http signals ranking correlation aggregate; do \
+		$(BIN)/python -m tests.benchmarks.$$each || exit 1; done
+
+# Simulated worlds in which the truth is known: does ranking learn, do insights find what was planted? Hours.
+campaign: $(VENV)/installed-dev
+	$(BIN)/python -m tests.benchmarks.outcomes --seeds 20 --jobs 2
+	$(BIN)/python -m tests.benchmarks.planted --seeds 5
 
 clean:
 	rm -rf $(VENV) demo-data
