@@ -65,3 +65,7 @@ class InvalidExport(EmbeddingError):
     def __init__(self, message: str, *, folder: Path) -> None:
         super().__init__(message)
         self.folder = folder
+
+
+class TrainingFailed(EmbeddingError):
+    """An adapter cannot be trained: the data, the model or the folder does not allow it."""

@@ -53,7 +53,8 @@ def resolve_source(model: str, *, adapter: Path | None = None) -> ModelSource:
     The default model comes from its Python package, which carries the weights; an existing folder is taken as a
     sentence-transformers folder; anything else is a name on the Hugging Face hub (``sentence-transformers/`` is
     put before a name without an organisation), taken from the local cache or, when it is not there, downloaded.
-    ``<model>+<adapter>`` is a model with one of the adapters that come along (`SHIPPED_ADAPTERS`).
+    ``<model>+<adapter>`` is a model with one of the adapters that come along (`SHIPPED_ADAPTERS`), or with the one in
+    a folder (``<model>+/path/to/adapter``).
 
     Parameters
     ----------
@@ -115,14 +116,21 @@ def _identifying_files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _split_adapter(model: str) -> tuple[str, Path | None]:
-    base, plus, name = model.rpartition("+")
-    if not plus or Path(model).expanduser().is_dir():
+    if "+" not in model or Path(model).expanduser().is_dir():
         return model, None
-    adapter = SHIPPED_ADAPTERS / name
-    if not name.isidentifier() or not adapter.is_dir():
-        known = ", ".join(sorted(path.name for path in SHIPPED_ADAPTERS.iterdir() if path.is_dir()))
-        raise ModelNotFound(f"No adapter named {name!r} comes along; there is: {known}.", name=model)
-    return base, adapter
+    # Folders on either side of the plus may have one in their names too.
+    for place in (place for place, character in enumerate(model) if character == "+"):
+        base, name = model[:place], model[place + 1 :]
+        shipped, folder = SHIPPED_ADAPTERS / name, Path(name).expanduser()
+        if name.isidentifier() and shipped.is_dir():
+            return base, shipped
+        if name and folder.is_dir():
+            return base, folder
+    name = model.rpartition("+")[2]
+    known = ", ".join(sorted(path.name for path in SHIPPED_ADAPTERS.iterdir() if path.is_dir()))
+    raise ModelNotFound(
+        f"No adapter named {name!r} comes along (there is: {known}), and it is no folder that holds one.", name=model
+    )
 
 
 def _holds_weights(folder: Path) -> bool:

@@ -1,7 +1,7 @@
 """The sentence-transformers runtime: runs any model, merges adapters, and writes models out for ONNX.
 
-The only module that imports sentence-transformers, torch and peft. That takes seconds, so this module is imported
-only where one of them is really needed.
+The only module beside `embeddings.training.lora` that imports sentence-transformers, torch and peft. That takes
+seconds, so this module is imported only where one of them is really needed.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.answers import SearchAnswer, SearchRequest
-from service.confidence import CONFIDENCE_WORDS, judge_confidence
+from service.confidence import CONFIDENCE_WORDS, fusion_settings, judge_confidence
 from service.encoders import Encoders
 from service.explaining import Ranking, components, explain
 from service.learning import Learning
 from service.questions import checked_question, respelled, windows
 from service.ranking.blend import DEFAULT_WEIGHTS, Weights
 from service.ranking.exploration import Exploration, explore
-from service.ranking.fusion import DEPTH, fused_relevance, lexical_weight
+from service.ranking.fusion import DEPTH, fused_relevance
 from service.ranking.grouping import representatives, shared_relevance
 from service.ranking.judgement import judge
 from service.ranking.scope import scope_gain
@@ -78,7 +78,7 @@ class SkillSearch:
         candidates = self._store.candidates(asked, vectors, depth=DEPTH, category=request.category)
         words = self._store.vocabulary(asked)
         one = None if vectors is None else _one_vector(vectors)
-        ranking = self._rank(candidates, [term.word for term in words], request, one, model_id, weights=self.weights())
+        ranking = self._rank(candidates, request, one, model_id, weights=self.weights())
         first = [int(place) for place in ranking.explored.order[: request.limit]]
         skills = self._store.skills_named([candidates[place].skill_name for place in first])
         # A skill that another process removed since it was found is left out.
@@ -127,9 +127,7 @@ class SkillSearch:
         vectors, model_id, _ = self._encode(question)
         candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
         one = None if vectors is None else _one_vector(vectors)
-        ranking = self._rank(
-            candidates, self._store.terms(question), request, one, model_id, weights=weights, lexical=lexical
-        )
+        ranking = self._rank(candidates, request, one, model_id, weights=weights, lexical=lexical)
         found = [
             candidates[place].skill_name for first, others in ranking.stands_for.items() for place in (first, *others)
         ]
@@ -152,7 +150,6 @@ class SkillSearch:
     def _rank(
         self,
         candidates: Sequence[Candidate],
-        words: Sequence[str],
         request: SearchRequest,
         question: NDArray[np.float32] | None,
         model_id: str | None,
@@ -163,7 +160,7 @@ class SkillSearch:
         fused = fused_relevance(
             _column(candidate.similarity for candidate in candidates),
             _column(candidate.bm25 for candidate in candidates),
-            lexical_weight=lexical_weight(len(set(words))) if lexical is None else lexical,
+            **fusion_settings(model_id) | ({} if lexical is None else {"lexical_weight": lexical}),
         )
         groups = self._groups(candidates, fused, request, weights) if request.group else []
         fused = shared_relevance(fused, groups)

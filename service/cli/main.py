@@ -9,6 +9,7 @@ import typer
 
 from service import VERSION
 from service.cli import (
+    adapting,
     cutover,
     evaluating,
     feeding,
@@ -44,6 +45,7 @@ app.command("rollback-cutover")(cutover.rollback_cutover)
 app.command("sweep")(upkeep.sweep_once)
 app.command("tune")(tuning.tune)
 app.command("eval")(evaluating.evaluate)
+app.command("train-adapter")(adapting.train)
 app.command("backup")(upkeep.backup)
 app.command("restore")(upkeep.restore)
 app.add_typer(skills.skills, name="skills")

@@ -1,7 +1,7 @@
-"""How well candidates fit a question: the lexical and the semantic side, fused by the sum of their z-scores.
+"""How well candidates fit a question: how near they are in meaning and how much of its wording they share, added up.
 
-Sums of z-scores keep what reciprocal rank fusion throws away, how far apart the scores are; measured on task
-descriptions it is worth about five points of nDCG@10 (DECISIONS.md).
+Both sides count as they are, not by how they compare within one question: ten shared words are more evidence than one,
+and a nearest skill that stands alone is more than one among many (DECISIONS.md, 23).
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-# How many of a side's best say what its scores mean for this question.
+# How many candidates each side gives, and how many of the nearest show how far apart a model puts skills.
 DEPTH: Final = 200
+# For a model of which nothing is known; the better a model, the less words add.
+LEXICAL_WEIGHT: Final = 0.2
 _SPREAD_FLOOR: Final = 1e-9
 
 
 def fused_relevance(
-    similarity: NDArray[np.float64], bm25: NDArray[np.float64], *, lexical_weight: float
+    similarity: NDArray[np.float64],
+    bm25: NDArray[np.float64],
+    *,
+    spread: float | None = None,
+    lexical_weight: float = LEXICAL_WEIGHT,
 ) -> NDArray[np.float64]:
     """Return the fused score of each candidate, higher is better.
 
@@ -26,38 +32,32 @@ def fused_relevance(
     similarity : float64 (n,)
         Cosines in [-1, 1]; NaN where a candidate has no vector.
     bm25 : float64 (n,)
-        Lexical scores, higher is better; NaN where no word matches.
+        Lexical scores, higher is better; NaN where no word matches, or `DEPTH` others match better.
+    spread : float, optional
+        The standard deviation of the cosines of the `DEPTH` nearest skills, as it usually is for the model. For a
+        model of which that is not known, it is taken from these candidates.
     lexical_weight : float
-        The weight of the lexical z-score beside the semantic one, 0 or more.
+        How many units of `spread` one unit of `bm25` is worth.
 
     Returns
     -------
     float64 (n,)
-        A missing score counts as the lowest of its side, a side without any score as equal for all.
+        In units of `spread`. A missing cosine counts as the lowest of the nearest, a missing lexical score as the
+        lowest there is when `DEPTH` candidates have one, else as 0.
     """
-    return z_scores(similarity) + lexical_weight * z_scores(bm25)
+    return _semantic(similarity, spread) + lexical_weight * _lexical(bm25)
 
 
-def z_scores(scores: NDArray[np.float64], *, depth: int = DEPTH) -> NDArray[np.float64]:
-    """Standardise scores by the mean and deviation of the `depth` best; what is below those counts as their lowest.
-
-    NaN (no score) becomes the lowest too; without any score, or with equal ones, all that have one become 0.
-    """
-    best = np.sort(scores[~np.isnan(scores)])[::-1][:depth]
-    if best.size == 0:
-        return np.zeros_like(scores)
-    spread = float(best.std())
-    if spread < _SPREAD_FLOOR:
-        # All that match do so equally; what does not match is still below them.
-        return np.where(np.isnan(scores), -1.0, 0.0)
-    floored = np.maximum(np.where(np.isnan(scores), best[-1], scores), best[-1])
-    return np.asarray((floored - best.mean()) / spread, dtype=np.float64)
+def _semantic(similarity: NDArray[np.float64], spread: float | None) -> NDArray[np.float64]:
+    nearest = np.sort(similarity[~np.isnan(similarity)])[::-1][:DEPTH]
+    if nearest.size == 0:
+        return np.zeros_like(similarity)
+    unit = float(nearest.std()) if spread is None else spread
+    known = np.where(np.isnan(similarity), nearest[-1], similarity)
+    # Where all are equally near, meaning tells nothing.
+    return np.asarray((known - nearest.mean()) / unit if unit > _SPREAD_FLOOR else np.zeros_like(known))
 
 
-def lexical_weight(distinct_terms: int) -> float:
-    """Return the lexical side's weight for a question of so many distinct terms.
-
-    Few words often miss the document's own vocabulary; a long task description nearly always has it, and its one
-    vector says less. The weight rises smoothly between the two.
-    """
-    return float(np.interp(np.log(max(distinct_terms, 1)), np.log([25, 100]), [0.5, 0.8]))
+def _lexical(bm25: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = bm25[~np.isnan(bm25)]
+    return np.where(np.isnan(bm25), known.min() if known.size >= DEPTH else 0.0, bm25)

@@ -16,6 +16,9 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 MAX_TERMS: Final = 2000
 
+MOST_BODY_WEIGHT: Final = 0.8
+BODY_WEIGHT_OF_A_WORD: Final = 14.0
+
 # Words that say nothing about which skill is meant; measured to cost time and help nothing.
 STOP_WORDS: Final = frozenset(
     """
@@ -39,6 +42,15 @@ def terms_of(text: str) -> list[str]:
     """Return the words of `text` in order, repeated as they occur, stop words left out unless nothing else is left."""
     words = [word.lower() for word in _words(searchable(text))]
     return [word for word in words if word not in STOP_WORDS] or words
+
+
+def body_weight(words: Sequence[str]) -> float:
+    """Return what a word in a body counts, where one in a description counts 2, for a question of these words.
+
+    FTS5 fixes k1 and b; a small weight acts like a large k1. Some of a long question's many words stand in any long
+    body, so there only those that it keeps repeating may count: the weight falls with the number of distinct words.
+    """
+    return min(MOST_BODY_WEIGHT, BODY_WEIGHT_OF_A_WORD / max(len(set(words)), 1))
 
 
 def match_any(words: Sequence[str]) -> str:

@@ -14,19 +14,18 @@ from store.errors import NotFound
 from store.records import Candidate, Term
 from store.sqlite.database import Database
 from store.sqlite.duplicates import NearDuplicates
-from store.sqlite.fulltext import match_any, terms_of
+from store.sqlite.fulltext import body_weight, match_any, terms_of
 from store.sqlite.matrix import Found, VectorMatrix
 from store.sqlite.rows import encode, one, rows
 from store.sqlite.spelling import Spelling
 from store.sqlite.vocabulary import SMALL_LIBRARY, Vocabulary
 
-# FTS5 fixes k1 and b; small weights act like a larger k1, which suits long documents that repeat themselves.
 _LEXICAL: Final = """
-SELECT rowid, -bm25(skill_fts, 4.0, 2.0, 0.2) AS score FROM skill_fts WHERE skill_fts MATCH :match
+SELECT rowid, -bm25(skill_fts, 4.0, 2.0, :body) AS score FROM skill_fts WHERE skill_fts MATCH :match
 ORDER BY score DESC, rowid LIMIT :depth
 """
 _LEXICAL_IN_CATEGORY: Final = """
-SELECT f.rowid, -bm25(skill_fts, 4.0, 2.0, 0.2) AS score FROM skill_fts f JOIN skills s ON s.id = f.rowid
+SELECT f.rowid, -bm25(skill_fts, 4.0, 2.0, :body) AS score FROM skill_fts f JOIN skills s ON s.id = f.rowid
 WHERE skill_fts MATCH :match AND s.category = :category
 ORDER BY score DESC, f.rowid LIMIT :depth
 """
@@ -51,9 +50,10 @@ class SqliteRetrieval:
     ) -> list[Candidate]:
         def query(connection: apsw.Connection) -> list[Candidate]:
             words = terms_of(text)
+            body = body_weight(words)
             if self._matrix.held(connection) > SMALL_LIBRARY:
                 words = self._vocabulary.telling(connection, words)
-            bm25 = _lexical(connection, words, depth, category)
+            bm25 = _lexical(connection, words, body, depth, category)
             found = self._matrix.nearest(connection, vectors, depth=depth, category=category, also=bm25)
             found += _without_vector(connection, bm25.keys() - {each.skill_id for each in found})
             candidates = [_candidate(each, bm25.get(each.skill_id)) for each in found]
@@ -110,12 +110,14 @@ def _id_of(connection: apsw.Connection, skill_name: str) -> int:
     return int(row[0])
 
 
-def _lexical(connection: apsw.Connection, words: list[str], depth: int, category: str | None) -> dict[int, float]:
+def _lexical(
+    connection: apsw.Connection, words: list[str], body: float, depth: int, category: str | None
+) -> dict[int, float]:
     if not words:
         return {}
     match = match_any(words)
     sql = _LEXICAL if category is None else _LEXICAL_IN_CATEGORY
-    bindings = {"match": match, "depth": depth} | ({} if category is None else {"category": category})
+    bindings = {"match": match, "depth": depth, "body": body} | ({} if category is None else {"category": category})
     return {row[0]: row[1] for row in rows(connection, sql, bindings)}
 
 

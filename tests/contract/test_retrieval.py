@@ -98,6 +98,20 @@ def test_a_word_that_occurs_twice_in_the_question_counts_twice(library: Store) -
     assert twice.bm25 == pytest.approx(2 * once.bm25)  # type: ignore[operator]
 
 
+def test_among_many_words_those_that_a_body_happens_to_hold_count_less(
+    store: Store, generation: int, document: Make
+) -> None:
+    store.write_document(document("holds", vector=EAST, body="stripes"), generation)
+    store.write_document(document("named-stripes", vector=EAST, body="crisp"), generation)
+    store.write_document(document("unrelated", vector=EAST, body="plain"), generation)
+
+    def share(text: str) -> float:
+        found = by_name(store.candidates(text, None, depth=5))
+        return found["holds"].bm25 / found["named-stripes"].bm25  # type: ignore[operator]
+
+    assert share("stripes") > share("stripes " + " ".join(f"word{number}" for number in range(100)))
+
+
 def test_depth_bounds_each_side(store: Store, generation: int, document: Make, question: Windows) -> None:
     for number in range(9):
         store.write_document(document(f"s{number}", vector=[1.0, number / 10, 0.0, 0.0], body="same"), generation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.confidence import judge_confidence
+from service.confidence import fusion_settings, judge_confidence
 from store.records import Candidate
 
 SKILLS_MODEL = "all-MiniLM-L6-v2+skills@0123456789ab"
@@ -14,7 +14,7 @@ def nearest(similarity: float | None) -> list[Candidate]:
     return [Candidate(skill_id=1, skill_name="x", category=None, similarity=similarity, bm25=1.0)]
 
 
-@pytest.mark.parametrize(("similarity", "said"), [(0.8, "high"), (0.41, "medium"), (0.38, "low"), (0.3, "none")])
+@pytest.mark.parametrize(("similarity", "said"), [(0.8, "high"), (0.45, "medium"), (0.38, "low"), (0.3, "none")])
 def test_the_nearer_the_nearest_skill_the_surer_the_answer(similarity: float, said: str) -> None:
     assert judge_confidence(nearest(similarity), SKILLS_MODEL) == said
 
@@ -33,3 +33,8 @@ def test_without_vectors_nothing_is_sure() -> None:
 
 def test_nothing_found_is_nothing_that_fits() -> None:
     assert judge_confidence([], SKILLS_MODEL) == "none"
+
+
+def test_a_model_without_a_scale_leaves_fusion_its_own_settings() -> None:
+    assert fusion_settings(SKILLS_MODEL).keys() == {"spread", "lexical_weight"}
+    assert fusion_settings("another@1") == fusion_settings(None) == {}

@@ -166,6 +166,14 @@ def test_a_name_with_a_plus_is_a_model_with_an_adapter_that_comes_along(
     assert resolve_source(f"{folder}+mine") == resolve_source(str(folder), adapter=adapter)
 
 
+def test_a_name_with_a_plus_may_end_with_the_folder_of_an_adapter(folder: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "c++" / "mine"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text("{}")
+    (adapter / "adapter_model.safetensors").write_bytes(b"one")
+    assert resolve_source(f"{folder}+{adapter}") == resolve_source(str(folder), adapter=adapter)
+
+
 @pytest.mark.parametrize("name", ["no_such", "../adapters", ""])
 def test_a_plus_before_no_known_adapter_is_refused_with_the_known_ones(folder: Path, name: str) -> None:
     with pytest.raises(ModelNotFound, match="No adapter named") as caught:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from service.ranking.blend import DEFAULT_WEIGHTS, blend
-from service.ranking.fusion import fused_relevance, lexical_weight, z_scores
+from service.ranking.fusion import DEPTH, LEXICAL_WEIGHT, fused_relevance
 from service.ranking.reasons import History, reasons, seconds_in_words
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -40,23 +41,53 @@ def test_a_failing_skill_earns_nothing_by_being_fast() -> None:
     assert blended.speed.tolist() == [0.0, 0.0]
 
 
-@given(sizes.flatmap(lambda n: vector(n, st.floats(-1, 1) | st.just(np.nan))))
-def test_a_missing_score_is_never_better_than_a_present_one(scores: np.ndarray) -> None:
+@given(
+    sizes.flatmap(lambda n: vector(n, st.floats(-1, 1) | st.just(np.nan))),
+    st.none() | st.floats(0.01, 1),
+    st.booleans(),
+)
+def test_a_missing_score_is_never_better_than_a_present_one(
+    scores: np.ndarray, spread: float | None, is_lexical: bool
+) -> None:
     assume(np.isnan(scores).any() and not np.isnan(scores).all())
-    standardised = z_scores(scores)
-    assert standardised[np.isnan(scores)].max() <= standardised[~np.isnan(scores)].min() + 1e-9
+    nothing = np.full_like(scores, np.nan)
+    scores, other = (np.abs(scores), nothing) if is_lexical else (scores, nothing)
+    fused = (
+        fused_relevance(other, scores, spread=spread) if is_lexical else fused_relevance(scores, other, spread=spread)
+    )
+    assert fused[np.isnan(scores)].max() <= fused[~np.isnan(scores)].min() + 1e-9
 
 
-def test_the_lexical_side_counts_for_nothing_at_weight_zero() -> None:
-    similarity = np.array([0.1, 0.9, 0.5])
-    fused = fused_relevance(similarity, np.array([9.0, 1.0, 5.0]), lexical_weight=0.0)
-    assert np.argsort(-fused).tolist() == [1, 2, 0]
+def test_both_sides_add_up_in_units_of_the_spread() -> None:
+    fused = fused_relevance(np.array([0.5, 0.4, 0.3]), np.array([0.0, 10.0, 5.0]), spread=0.05)
+    assert np.diff(fused) == pytest.approx([10 * LEXICAL_WEIGHT - 2, -5 * LEXICAL_WEIGHT - 2])
 
 
-def test_the_lexical_weight_rises_with_the_questions_length() -> None:
-    weights = [lexical_weight(terms) for terms in (0, 3, 8, 20, 80, 500)]
-    assert weights == sorted(weights)
-    assert weights[0] < weights[-1]
+def test_more_shared_words_weigh_more_against_the_same_distance_in_meaning() -> None:
+    similarity = np.array([0.6, 0.5])
+    few, many = (fused_relevance(similarity, np.array([0.0, each]), spread=0.05) for each in (3.0, 30.0))
+    assert few[0] > few[1]
+    assert many[0] < many[1]
+
+
+def test_a_model_of_unknown_spread_is_read_by_the_spread_of_its_candidates() -> None:
+    similarity = np.array([0.9, 0.8, 0.85, 0.7])
+    nothing = np.full(4, np.nan)
+    fused = fused_relevance(similarity, nothing, spread=None)
+    assert fused == pytest.approx(fused_relevance(similarity / 10, nothing, spread=None))
+    assert fused.std() == pytest.approx(1.0)
+
+
+def test_a_word_match_past_the_depth_counts_as_the_worst_that_was_looked_at() -> None:
+    bm25 = np.append(np.linspace(20.0, 10.0, DEPTH), np.nan)
+    fused = fused_relevance(np.zeros(DEPTH + 1), bm25, spread=0.05)
+    assert fused[-1] == fused[-2]
+    assert fused_relevance(np.zeros(3), np.array([5.0, 4.0, np.nan]), spread=0.05)[-1] == 0.0
+
+
+def test_without_any_score_all_are_equal() -> None:
+    nothing = np.full(3, np.nan)
+    assert fused_relevance(nothing, nothing, spread=None).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_reasons_say_how_thin_the_evidence_is() -> None:

@@ -1,0 +1,229 @@
+"""The part of training that runs a model: peft's adapter in sentence-transformers' model, and what one step does.
+
+Beside `embeddings.transformer` the only module that imports torch and its family.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import save_file
+from sentence_transformers import SentenceTransformer
+
+from embeddings.errors import TrainingFailed
+from embeddings.training.recipe import Recipe
+
+# Every linear layer of a BERT: attention's three projections, its output, and the feed-forward network.
+_TARGETS: Final = ["query", "key", "value", "dense"]
+_STORED: Final = ("peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "bias", "target_modules")
+# Few enough that the activations of a layer stay in the cache: a quarter faster than the whole batch at once.
+_TOKENS_PER_CHUNK: Final = 3072
+_MULTIPLE: Final = 32
+_MASKED: Final = -1e4
+_MOST_GRADIENT: Final = 1.0
+# glibc's names for what mallopt sets.
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_MAX: Final = -4
+
+
+class AdapterTrainer:
+    """A model with a LoRA adapter that learns which text answers a question.
+
+    Parameters
+    ----------
+    folder : Path
+        A sentence-transformers model of the BERT family with mean pooling.
+    recipe : Recipe
+    steps : int
+        How many steps there will be, which the schedule of the learning rate depends on.
+
+    Raises
+    ------
+    TrainingFailed
+        When the model has no layers that can be adapted.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe, steps: int) -> None:
+        _keep_freed_memory()
+        torch.manual_seed(recipe.seed)
+        self._recipe = recipe
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._bfloat16 = self._device == "cuda" or _cpu_has_bfloat16()
+        self._model = SentenceTransformer(str(folder), device=self._device, local_files_only=True).float()
+        # Without dropout a text has the same vector in both passes of a step.
+        self._config = LoraConfig(
+            r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, target_modules=_TARGETS, bias="none"
+        )
+        try:
+            self._model.add_adapter(self._config)
+        except ValueError as error:
+            raise TrainingFailed(f"the model in {folder} cannot be adapted: {error}") from error
+        self._transformer: Any = self._model[0].model
+        self._transformer.eval()
+        self._learnt = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._learnt, lr=recipe.learning_rate, weight_decay=0.01)
+        warm_up = max(1.0, steps / 12)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: min((step + 1) / warm_up, max(0.01, 1 - step / steps))
+        )
+
+    @property
+    def precision(self) -> str:
+        """The type that most arithmetic is done in."""
+        return "bfloat16" if self._bfloat16 else "float32"
+
+    def tokens(self, texts: Sequence[str], limit: int) -> list[list[int]]:
+        """Return each text's tokens, at most `limit` of them."""
+        return list(self._model.tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"])
+
+    def encode(self, tokens: Sequence[list[int]]) -> NDArray[np.float32]:
+        """Return unit vectors under the adapter as it is, float32 (texts, dimension)."""
+        return np.asarray(self._vectors(tokens).cpu().numpy(), np.float32)
+
+    def step(
+        self,
+        questions: Sequence[list[int]],
+        documents: Sequence[list[int]],
+        owner: NDArray[np.intp],
+        masked: NDArray[np.bool_],
+    ) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+        """Learn from one batch.
+
+        Parameters
+        ----------
+        questions, documents : sequences of tokens
+        owner : intp (questions,)
+            The place, among `documents`, of the one that answers.
+        masked : bool (questions, documents)
+            Pairs that say nothing: other texts that may well answer.
+
+        Returns
+        -------
+        loss : float
+        question_vectors : float32 (questions, dimension)
+        document_vectors : float32 (documents, dimension)
+            As they were before the step.
+        """
+        # First the gradient of the vectors, then that of the model, chunk by chunk: so a batch may be larger than
+        # memory (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021).
+        asked, held = self._vectors(questions).requires_grad_(), self._vectors(documents).requires_grad_()
+        loss = _contrast(
+            asked @ held.T / self._recipe.temperature,
+            torch.from_numpy(owner).to(self._device),
+            torch.from_numpy(masked).to(self._device),
+            self._recipe.backward_weight,
+        )
+        gradients = torch.autograd.grad(loss, (asked, held))
+        for tokens, gradient in zip((questions, documents), gradients, strict=True):
+            for rows in _chunks(tokens):
+                torch.autograd.backward(self._forward([tokens[row] for row in rows]), gradient[rows])
+        torch.nn.utils.clip_grad_norm_(self._learnt, _MOST_GRADIENT)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._schedule.step()
+        return float(loss.item()), asked.detach().cpu().numpy(), held.detach().cpu().numpy()
+
+    def save(self, folder: Path, base: str) -> None:
+        """Write ``adapter_model.safetensors`` (float16) and ``adapter_config.json``, as peft reads them."""
+        state = {name: weights.half().cpu().contiguous() for name, weights in self._adapter().items()}
+        save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        told: dict[str, Any] = self._config.to_dict()  # type: ignore[no-untyped-call]
+        config = {name: told[name] for name in _STORED} | {"base_model_name_or_path": base, "inference_mode": True}
+        (folder / "adapter_config.json").write_bytes(
+            msgspec.json.format(msgspec.json.encode(config, order="deterministic"), indent=2)
+        )
+
+    def write_state(self, file: Path, note: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write everything that going on later needs, with what the caller must know then."""
+        state = {
+            "adapter": self._adapter(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "note": note,
+            "arrays": {name: torch.from_numpy(array) for name, array in arrays.items()},
+        }
+        torch.save(state, file)
+
+    def read_state(self, file: Path) -> None:
+        """Go on from what `write_state` wrote."""
+        state = _read(file)
+        set_peft_model_state_dict(self._transformer, state["adapter"], adapter_name="default")
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+
+    def _adapter(self) -> dict[str, torch.Tensor]:
+        return {
+            name if name.startswith("base_model.") else f"base_model.model.{name}": weights.detach()
+            for name, weights in get_peft_model_state_dict(self._transformer, adapter_name="default").items()
+        }
+
+    @torch.no_grad()
+    def _vectors(self, tokens: Sequence[list[int]]) -> torch.Tensor:
+        vectors = torch.empty(len(tokens), int(self._transformer.config.hidden_size), device=self._device)
+        for rows in _chunks(tokens):
+            vectors[rows] = self._forward([tokens[row] for row in rows])
+        return vectors
+
+    def _forward(self, tokens: list[list[int]]) -> torch.Tensor:
+        batch = self._model.tokenizer.pad({"input_ids": tokens}, return_tensors="pt", pad_to_multiple_of=_MULTIPLE).to(
+            self._device
+        )
+        with torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._bfloat16):
+            hidden = self._transformer(**batch).last_hidden_state
+        mask = batch["attention_mask"].unsqueeze(-1).float()
+        return torch.nn.functional.normalize((hidden.float() * mask).sum(1), dim=1)
+
+
+def read_note(file: Path) -> tuple[str, dict[str, NDArray[Any]]]:
+    """Return the caller's part of what `AdapterTrainer.write_state` wrote."""
+    state = _read(file)
+    return state["note"], {name: array.numpy() for name, array in state["arrays"].items()}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    # Only tensors and plain values: the file may have been put there by anybody.
+    return dict(torch.load(file, weights_only=True, map_location="cpu"))
+
+
+def _contrast(scores: torch.Tensor, owner: torch.Tensor, masked: torch.Tensor, backward_weight: float) -> torch.Tensor:
+    scores = scores.masked_fill(masked, _MASKED)
+    forward = torch.nn.functional.cross_entropy(scores, owner)
+    # A text against the questions of others: its own further questions are no negatives.
+    own = owner[:, None] == torch.arange(scores.shape[1], device=owner.device)
+    others = torch.logsumexp(scores.masked_fill(own, _MASKED), 0)[owner]
+    right = scores.gather(1, owner[:, None])[:, 0]
+    return forward + backward_weight * (torch.logaddexp(right, others) - right).mean()
+
+
+def _chunks(tokens: Sequence[list[int]]) -> Iterator[list[int]]:
+    """Yield the rows of texts of like length, so that little is spent on padding."""
+    order = sorted(range(len(tokens)), key=lambda row: -len(tokens[row]))
+    start = 0
+    while start < len(order):
+        longest = -(-len(tokens[order[start]]) // _MULTIPLE) * _MULTIPLE
+        size = max(1, _TOKENS_PER_CHUNK // longest)
+        yield order[start : start + size]
+        start += size
+
+
+def _cpu_has_bfloat16() -> bool:
+    # Elsewhere it is emulated, and slower than float32.
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc not to give freed memory back: getting it again costs a third of a training's time."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    except (OSError, AttributeError, TypeError):
+        return  # another C library

@@ -1,0 +1,34 @@
+"""How well questions find the one document that is known to answer each."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Means over questions, each in [0, 1]."""
+
+    hit_at_1: float
+    ndcg_at_10: float
+    recall_at_50: float
+
+
+def measure(questions: NDArray[np.float32], documents: NDArray[np.float32], answer: NDArray[np.intp]) -> Found:
+    """Rank all documents for each question by cosine.
+
+    Parameters
+    ----------
+    questions : float32 (questions, dimension), rows L2-normalised
+    documents : float32 (documents, dimension), rows L2-normalised
+    answer : intp (questions,)
+        The row of the document that answers. With it alone relevant, nDCG is 1 / log2(1 + rank).
+    """
+    cosines = questions @ documents.T
+    above = (cosines > cosines[np.arange(len(answer)), answer][:, None]).sum(axis=1)
+    return Found(
+        hit_at_1=round(float((above == 0).mean()), 4),
+        ndcg_at_10=round(float(np.where(above < 10, 1 / np.log2(above + 2), 0.0).mean()), 4),  # noqa: PLR2004  at 10
+        recall_at_50=round(float((above < 50).mean()), 4),  # noqa: PLR2004  at 50
+    )

@@ -1,0 +1,59 @@
+"""What a document itself gives to train on: things someone might ask, each beside the rest of the document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from indexer.document import SkillDocument
+from indexer.markdown import read_lines
+from indexer.pieces import HEAD_CHARS
+
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+_WHEN = re.compile(r"^use (?:this skill |it )?(?:when|whenever|for|to|if)\s+", re.IGNORECASE)
+_FEWEST_WORDS = 5
+_MOST_QUESTION_CHARS = 700
+_MOST_SECTIONS = 8
+
+
+class OwnPairs(msgspec.Struct, frozen=True):
+    """A part of a document, and what the other parts say that it should be found by."""
+
+    text: str
+    questions: tuple[str, ...]
+
+
+def own_pairs(document: SkillDocument) -> list[OwnPairs]:
+    """Return up to two pairings: the body with the description's sentences, the description with the body's sections.
+
+    What is asked is never in the text that it is to find. "Use when …" is taken off, since nobody asks that way.
+    """
+    pairs = []
+    sentences = tuple(dict.fromkeys(_sentences(document.description)))
+    if sentences and document.body:
+        pairs.append(OwnPairs(f"{document.skill_name}.\n{document.body[:HEAD_CHARS]}", sentences))
+    sections = tuple(dict.fromkeys(_sections(document.body)))[:_MOST_SECTIONS]
+    if sections and document.description:
+        pairs.append(OwnPairs(f"{document.skill_name}. {document.description}", sections))
+    return pairs
+
+
+def _sentences(description: str) -> Iterator[str]:
+    for sentence in _SENTENCE.split(description):
+        if len(sentence.split()) >= _FEWEST_WORDS:
+            yield _WHEN.sub("", sentence)[:_MOST_QUESTION_CHARS]
+
+
+def _sections(body: str) -> Iterator[str]:
+    """Yield each section's title and prose; code says little of what a skill is for."""
+    title, prose = "", [""]
+    for line in [*read_lines(body), None]:
+        if line is None or line.kind == "heading":
+            section = " ".join([title, *prose]).strip()
+            if len(" ".join(prose).split()) >= _FEWEST_WORDS:
+                yield section[:_MOST_QUESTION_CHARS]
+            title, prose = (line.title if line else ""), []
+        elif line.kind == "prose":
+            prose.append(line.text.strip())

@@ -1,0 +1,159 @@
+"""Training an adapter: it learns, repeats itself, goes on where it was ended, and gives what an index can use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embeddings import load_encoder
+from embeddings.errors import TrainingFailed
+from embeddings.sources import DEFAULT_MODEL, resolve_source
+from embeddings.training import Recipe, TrainingDocument, TrainingProgress, TrainingRecord, train_adapter
+from embeddings.training.batches import grouped_order
+from embeddings.training.measure import measure
+
+# Names that mean nothing to any model: what is found by them was learnt.
+INVENTED = {"zorblat": "orchids", "quimble": "invoices", "fendrake": "violins", "plovent": "glaciers"}
+DOCUMENTS = [
+    TrainingDocument(
+        id=f"{made_up}-{part}",
+        text=f"{subject} {part}. Everything about the {part} of {subject}.",
+        questions=(f"{made_up} {part}", f"how does one {part} a {made_up}"),
+    )
+    for made_up, subject in INVENTED.items()
+    for part in ("repair", "count")
+]
+RECIPE = Recipe(epochs=3, documents_per_step=4, rank=4, alpha=8, learning_rate=3e-3, group_size=2)
+WEIGHTS = "adapter_model.safetensors"
+
+
+class Ended(Exception):
+    pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Steps are so small that threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingRecord]:
+    out = tmp_path_factory.mktemp("adapters") / "mine"
+    return out, train_adapter(DOCUMENTS, out, recipe=RECIPE, files_sha256={"questions": "abc"})
+
+
+def test_the_loss_falls(trained: tuple[Path, TrainingRecord]) -> None:
+    _, record = trained
+    assert len(record.losses) == 6
+    assert np.mean(record.losses[-2:]) < np.mean(record.losses[:2]) / 2
+
+
+def test_what_was_learnt_is_found_through_the_export(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
+    out, _ = trained
+    questions = [text for document in DOCUMENTS for text in document.questions]
+    answer = np.repeat(np.arange(len(DOCUMENTS)), 2)
+
+    def hits(model: str) -> float:
+        loaded = load_encoder(model, tmp_path / "models")
+        assert loaded.runtime == "onnx"
+        encoder = loaded.encoder
+        texts = encoder.encode_documents([document.text for document in DOCUMENTS])
+        return measure(encoder.encode_questions(questions), texts, answer).hit_at_1
+
+    assert hits(f"{DEFAULT_MODEL}+{out}") > hits(DEFAULT_MODEL)
+
+
+def test_the_record_beside_the_adapter_tells_how_it_was_made(trained: tuple[Path, TrainingRecord]) -> None:
+    out, record = trained
+    kept = msgspec.json.decode((out / "training.json").read_bytes(), type=TrainingRecord)
+    assert kept == record
+    assert kept.complete
+    assert kept.recipe == RECIPE
+    assert kept.files_sha256 == {"questions": "abc"}
+    assert kept.model_id == resolve_source(DEFAULT_MODEL).model_id
+    assert [point.epoch for point in kept.curve] == [0, 1, 2, 3]
+    assert sorted(path.name for path in out.iterdir()) == ["adapter_config.json", WEIGHTS, "training.json"]
+
+
+def test_the_same_seed_gives_the_same_weights_even_when_it_was_ended_half_way(
+    trained: tuple[Path, TrainingRecord], tmp_path: Path
+) -> None:
+    def end(progress: TrainingProgress) -> None:
+        if progress.done == 4:
+            raise Ended
+
+    with pytest.raises(Ended):
+        train_adapter(DOCUMENTS, tmp_path, recipe=RECIPE, on_progress=end)
+    assert resolve_source(f"{DEFAULT_MODEL}+{tmp_path}").adapter == tmp_path, "the first epoch's adapter is there"
+    steps: list[int] = []
+    record = train_adapter(DOCUMENTS, tmp_path, recipe=RECIPE, on_progress=lambda progress: steps.append(progress.done))
+    assert steps[0] > 1
+    assert record.losses == trained[1].losses
+    assert (tmp_path / WEIGHTS).read_bytes() == (trained[0] / WEIGHTS).read_bytes()
+
+
+def test_another_seed_gives_other_weights(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
+    train_adapter(DOCUMENTS, tmp_path, recipe=msgspec.structs.replace(RECIPE, seed=2))
+    assert (tmp_path / WEIGHTS).read_bytes() != (trained[0] / WEIGHTS).read_bytes()
+
+
+def test_a_damaged_state_is_not_gone_on_from(tmp_path: Path) -> None:
+    (tmp_path / "unfinished.pt").write_bytes(b"nothing of ours")
+    with pytest.raises(TrainingFailed, match="remove it to begin anew"):
+        train_adapter(DOCUMENTS, tmp_path, recipe=RECIPE)
+
+
+def test_what_is_held_out_is_measured_and_not_learnt(tmp_path: Path) -> None:
+    many = [
+        TrainingDocument(id=f"{number}", text=f"text of {number}", questions=(f"question {number}",))
+        for number in range(24)
+    ]
+    record = train_adapter(many, tmp_path, recipe=Recipe(epochs=1, rank=2, alpha=4, held_out=0.3))
+    assert 0 < record.held_out_documents < 24
+    assert record.texts == 24
+    assert all(point.found is not None for point in record.curve)
+
+
+def test_too_little_to_learn_from_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TrainingFailed, match="questions for 1 documents"):
+        train_adapter(DOCUMENTS[:1], tmp_path, recipe=RECIPE)
+
+
+def test_an_adapter_is_not_put_on_an_adapter(tmp_path: Path) -> None:
+    with pytest.raises(TrainingFailed, match="has an adapter already"):
+        train_adapter(DOCUMENTS, tmp_path, model=f"{DEFAULT_MODEL}+skills", recipe=RECIPE)
+
+
+@given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_every_text_is_in_a_step_once_and_no_group_holds_duplicates(size: int, group_size: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    mistaken = random.random((size, size), np.float32)
+    kind = random.integers(0, 8, size)
+    order = grouped_order(mistaken, kind[:, None] == kind, group_size=group_size, random=random)
+    assert sorted(order.tolist()) == list(range(size))
+
+
+def test_what_is_mistaken_for_each_other_comes_together() -> None:
+    alike = np.repeat(np.arange(8), 2)
+    mistaken = (alike[:, None] == alike).astype(np.float32)
+    order = grouped_order(mistaken, np.zeros((16, 16), bool), group_size=2, random=np.random.default_rng(1))
+    assert np.array_equal(alike[order[::2]], alike[order[1::2]])
+
+
+def test_measuring_counts_ranks() -> None:
+    documents = np.eye(3, dtype=np.float32)
+    questions = np.array([[1, 0, 0], [0.6, 0.8, 0]], np.float32)
+    found = measure(questions, documents, np.array([0, 0]))
+    assert (found.hit_at_1, found.recall_at_50) == (0.5, 1.0)
+    assert found.ndcg_at_10 == pytest.approx((1 + 1 / np.log2(3)) / 2, abs=1e-4)
