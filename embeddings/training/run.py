@@ -76,6 +76,13 @@ def train_adapter(
     return _Training(documents, out, source, recipe, dict(files_sha256 or {}), on_progress).run()
 
 
+def held_out_ids(ids: set[str], recipe: Recipe) -> set[str]:
+    """Return which documents a training with this recipe only measures; none of so few that they would say nothing."""
+    if len(ids) < _FEWEST_TO_HOLD_OUT:
+        return set()
+    return {each for each in ids if _share(f"{recipe.seed}:{each}") < recipe.held_out}
+
+
 class _Training:
     def __init__(
         self,
@@ -87,7 +94,7 @@ class _Training:
         on_progress: Callable[[TrainingProgress], None],
     ) -> None:
         ordered = sorted(documents, key=lambda document: (document.id, document.text))
-        held_out = _held_out({document.id for document in ordered}, recipe)
+        held_out = held_out_ids({document.id for document in ordered}, recipe)
         self._learnt = [document for document in ordered if document.id not in held_out]
         self._measured = [document for document in ordered if document.id in held_out]
         self._out = out
@@ -224,12 +231,6 @@ class _Memory(NamedTuple):
 
 def _identity(record: TrainingRecord) -> tuple[str, Recipe, str, str]:
     return record.model_id, record.recipe, record.data_sha256, record.precision
-
-
-def _held_out(ids: set[str], recipe: Recipe) -> set[str]:
-    if len(ids) < _FEWEST_TO_HOLD_OUT:
-        return set()
-    return {each for each in ids if _share(f"{recipe.seed}:{each}") < recipe.held_out}
 
 
 def _share(text: str) -> float:
