@@ -23,6 +23,8 @@ _WEIGHTS: Final = (_SAFE_WEIGHTS, _PICKLED_WEIGHTS)
 _CONFIGURATION: Final = (".json", ".txt", ".model")
 # Other runtimes' copies of the same weights, which sentence-transformers does not read here.
 _OTHER_RUNTIMES: Final = frozenset({"onnx", "openvino", "coreml"})
+# What `embeddings.training` tells of an adapter beside it.
+TRAINING_RECORD: Final = "training.json"
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _FINGERPRINT_LENGTH: Final = 12
 
@@ -87,7 +89,7 @@ def fingerprint_folder(folder: Path) -> str:
 
     These are the weights, tokenizer and configuration files: ``*.safetensors`` (``*.bin`` in a folder without
     any), ``*.json``, ``*.txt`` and ``*.model``, of the folder and its subfolders, but not of other runtimes'
-    subfolders (``onnx``, ``openvino``, ``coreml``) nor hidden ones.
+    subfolders (``onnx``, ``openvino``, ``coreml``) nor hidden ones, and not ``training.json``, which only tells.
 
     Returns
     -------
@@ -107,7 +109,8 @@ def _identifying_files(folder: Path) -> list[tuple[str, Path]]:
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or relative.parts[0] in _OTHER_RUNTIMES or not path.is_file():
+        told = relative.as_posix() == TRAINING_RECORD
+        if hidden or told or relative.parts[0] in _OTHER_RUNTIMES or not path.is_file():
             continue
         superseded = path.suffix == _PICKLED_WEIGHTS and any(path.parent.glob(f"*{_SAFE_WEIGHTS}"))
         if path.suffix in _WEIGHTS + _CONFIGURATION and not superseded:

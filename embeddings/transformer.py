@@ -149,7 +149,7 @@ class TransformerEncoder:
         mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
         axes = {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}}
         try:
-            with _EXPORTER, _quiet(), torch.inference_mode(), _eager_attention(first):
+            with _EXPORTER, quiet(), torch.inference_mode(), _eager_attention(first):
                 torch.onnx.export(
                     _Pipeline(self._model),
                     (tokens, mask),
@@ -184,7 +184,7 @@ class _Pipeline(torch.nn.Module):
 
 def _load_model(source: ModelSource, device: str | None) -> SentenceTransformer:
     try:
-        with _quiet():
+        with quiet():
             model = SentenceTransformer(str(source.folder), device=device, local_files_only=True)
             if source.adapter is not None:
                 _merge_adapter(model, source.adapter)
@@ -238,8 +238,8 @@ def _eager_attention(transformer: Transformer) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    # Loading draws a progress bar and tracing warns about every constant it folds; neither is for our users.
+def quiet() -> Iterator[None]:
+    """Keep from our users that loading draws a progress bar and tracing warns about every constant it folds."""
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

@@ -20,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 
 from embeddings.errors import TrainingFailed
 from embeddings.training.recipe import Recipe
+from embeddings.transformer import quiet
 
 # Every linear layer of a BERT: attention's three projections, its output, and the feed-forward network.
 _TARGETS: Final = ["query", "key", "value", "dense"]
@@ -40,7 +41,7 @@ class AdapterTrainer:
     Parameters
     ----------
     folder : Path
-        A sentence-transformers model of the BERT family with mean pooling.
+        A sentence-transformers model of the BERT family; whatever it does after its layers stays as it is.
     recipe : Recipe
     steps : int
         How many steps there will be, which the schedule of the learning rate depends on.
@@ -48,7 +49,7 @@ class AdapterTrainer:
     Raises
     ------
     TrainingFailed
-        When the model has no layers that can be adapted.
+        When the model cannot be loaded, or has no layers that can be adapted.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, steps: int) -> None:
@@ -57,17 +58,19 @@ class AdapterTrainer:
         self._recipe = recipe
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._bfloat16 = self._device == "cuda" or _cpu_has_bfloat16()
-        self._model = SentenceTransformer(str(folder), device=self._device, local_files_only=True).float()
         # Without dropout a text has the same vector in both passes of a step.
         self._config = LoraConfig(
             r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, target_modules=_TARGETS, bias="none"
         )
         try:
+            with quiet():
+                self._model = SentenceTransformer(str(folder), device=self._device, local_files_only=True).float()
             self._model.add_adapter(self._config)
-        except ValueError as error:
+        # Its files may be anything, and the libraries that read them have no error in common.
+        except Exception as error:
             raise TrainingFailed(f"the model in {folder} cannot be adapted: {error}") from error
+        self._model.eval()
         self._transformer: Any = self._model[0].model
-        self._transformer.eval()
         self._learnt = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(self._learnt, lr=recipe.learning_rate, weight_decay=0.01)
         warm_up = max(1.0, steps / 12)
@@ -80,9 +83,13 @@ class AdapterTrainer:
         """The type that most arithmetic is done in."""
         return "bfloat16" if self._bfloat16 else "float32"
 
-    def tokens(self, texts: Sequence[str], limit: int) -> list[list[int]]:
-        """Return each text's tokens, at most `limit` of them."""
-        return list(self._model.tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"])
+    def question_tokens(self, questions: Sequence[str], *, most: int) -> list[list[int]]:
+        """Return the tokens of each question, at most so many."""
+        return self._tokens(questions, most, "query")
+
+    def document_tokens(self, texts: Sequence[str], *, most: int) -> list[list[int]]:
+        """Return the tokens of each document's text, at most so many."""
+        return self._tokens(texts, most, "document", "passage", "corpus")
 
     def encode(self, tokens: Sequence[list[int]]) -> NDArray[np.float32]:
         """Return unit vectors under the adapter as it is, float32 (texts, dimension)."""
@@ -173,13 +180,21 @@ class AdapterTrainer:
         return vectors
 
     def _forward(self, tokens: list[list[int]]) -> torch.Tensor:
-        batch = self._model.tokenizer.pad({"input_ids": tokens}, return_tensors="pt", pad_to_multiple_of=_MULTIPLE).to(
-            self._device
-        )
+        first, *rest = self._model
+        features = self._model.tokenizer.pad(
+            {"input_ids": tokens}, return_tensors="pt", pad_to_multiple_of=_MULTIPLE
+        ).to(self._device)
         with torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._bfloat16):
-            hidden = self._transformer(**batch).last_hidden_state
-        mask = batch["attention_mask"].unsqueeze(-1).float()
-        return torch.nn.functional.normalize((hidden.float() * mask).sum(1), dim=1)
+            features = first(dict(features))
+        features["token_embeddings"] = features["token_embeddings"].float()
+        for module in rest:
+            features = module(features)
+        return torch.nn.functional.normalize(features["sentence_embedding"], dim=1)
+
+    def _tokens(self, texts: Sequence[str], most: int, *prompts: str) -> list[list[int]]:
+        prompt = next((found for name in prompts if (found := self._model.prompts.get(name))), "")
+        read = self._model.tokenizer([prompt + text for text in texts], truncation=True, max_length=most)
+        return list(read["input_ids"])
 
 
 def read_note(file: Path) -> tuple[str, dict[str, NDArray[Any]]]:

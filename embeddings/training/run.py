@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import TrainingFailed
-from embeddings.sources import DEFAULT_MODEL, ModelSource, resolve_source
+from embeddings.sources import DEFAULT_MODEL, TRAINING_RECORD, ModelSource, resolve_source
 from embeddings.training.batches import grouped_order
 from embeddings.training.measure import measure
 from embeddings.training.recipe import CurvePoint, Recipe, TrainingDocument, TrainingProgress, TrainingRecord
@@ -22,7 +22,6 @@ from embeddings.training.recipe import CurvePoint, Recipe, TrainingDocument, Tra
 if TYPE_CHECKING:
     from embeddings.training.lora import AdapterTrainer
 
-RECORD_FILE: Final = "training.json"
 _STATE_FILE: Final = "unfinished.pt"
 _STEPS_BETWEEN_STATES: Final = 5
 _FEWEST_TEXTS: Final = 4
@@ -136,7 +135,7 @@ class _Training:
 
     def _train(self, trainer: AdapterTrainer) -> None:
         recipe = self._recipe
-        documents = trainer.tokens([document.text for document in self._learnt], recipe.document_tokens)
+        documents = trainer.document_tokens([each.text for each in self._learnt], most=recipe.document_tokens)
         vectors = trainer.encode(documents)
         ids = np.array([document.id for document in self._learnt])
         duplicate = (vectors @ vectors.T >= recipe.duplicate_cosine) | (ids[:, None] == ids)
@@ -157,7 +156,9 @@ class _Training:
             masked = duplicate[np.ix_(batch, batch)][owner]
             masked[np.arange(len(owner)), owner] = False
             loss, asked, memory.answering[batch] = trainer.step(
-                trainer.tokens([text for row in batch for text in questions[row]], recipe.question_tokens),
+                trainer.question_tokens(
+                    [text for row in batch for text in questions[row]], most=recipe.question_tokens
+                ),
                 [documents[row] for row in batch],
                 owner,
                 masked,
@@ -178,11 +179,10 @@ class _Training:
         if self._measured:
             # All encoded anew: among vectors that are some steps old a fresh one would be found too easily.
             texts = [document.text for document in [*self._measured, *self._learnt[:_OTHERS_MEASURED]]]
+            asked = [text for document in self._measured for text in document.questions]
             found = measure(
-                trainer.encode(
-                    trainer.tokens([text for each in self._measured for text in each.questions], _QUESTION_TOKENS)
-                ),
-                trainer.encode(trainer.tokens(texts, self._recipe.document_tokens)),
+                trainer.encode(trainer.question_tokens(asked, most=_QUESTION_TOKENS)),
+                trainer.encode(trainer.document_tokens(texts, most=self._recipe.document_tokens)),
                 np.repeat(np.arange(len(self._measured)), [len(each.questions) for each in self._measured]),
             )
         self._record.curve.append(
@@ -192,7 +192,7 @@ class _Training:
     def _write_record(self, *, seconds: float) -> None:
         complete = len(self._record.losses) == self._steps
         self._record = msgspec.structs.replace(self._record, seconds=round(seconds, 1), complete=complete)
-        (self._out / RECORD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self._record), indent=1))
+        (self._out / TRAINING_RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(self._record), indent=1))
 
     def _put_down(self, trainer: AdapterTrainer, memory: _Memory) -> None:
         """Write what going on later needs, whole or not at all."""

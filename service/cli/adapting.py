@@ -51,7 +51,7 @@ def train(
         if as_json:
             print_json(record)
         else:
-            _print(record, f"{base}+{out}")
+            _print(record, f"{base}+{out.expanduser().resolve()}")
 
 
 def _train_with_progress(
@@ -88,5 +88,7 @@ def _print(record: TrainingRecord, model: str) -> None:
         measured = "" if found is None else f"  Hit@1 {found.hit_at_1:.3f}  nDCG@10 {found.ndcg_at_10:.3f}"
         CONSOLE.print(f"  epoch {point.epoch}{measured}{loss}", highlight=False)
     CONSOLE.print(
-        f"use it: skillrank index --model {model}   (and SKILLRANK_MODEL={model} for what serves)", markup=False
+        f"use it: skillrank index --model {model}   (and SKILLRANK_MODEL={model} for what serves)",
+        markup=False,
+        soft_wrap=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
-from embeddings import load_encoder
+from embeddings import identify, load_encoder
 from embeddings.errors import TrainingFailed
 from embeddings.sources import DEFAULT_MODEL, resolve_source
 from embeddings.training import Recipe, TrainingDocument, TrainingProgress, TrainingRecord, train_adapter
@@ -86,6 +91,12 @@ def test_the_record_beside_the_adapter_tells_how_it_was_made(trained: tuple[Path
     assert sorted(path.name for path in out.iterdir()) == ["adapter_config.json", WEIGHTS, "training.json"]
 
 
+def test_the_record_is_no_part_of_the_adapters_identity(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
+    copy = tmp_path / "mine"
+    shutil.copytree(trained[0], copy, ignore=shutil.ignore_patterns("training.json"))
+    assert identify(f"{DEFAULT_MODEL}+{copy}") == identify(f"{DEFAULT_MODEL}+{trained[0]}")
+
+
 def test_the_same_seed_gives_the_same_weights_even_when_it_was_ended_half_way(
     trained: tuple[Path, TrainingRecord], tmp_path: Path
 ) -> None:
@@ -128,6 +139,13 @@ def test_what_is_held_out_is_measured_and_not_learnt(tmp_path: Path) -> None:
 def test_too_little_to_learn_from_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match="questions for 1 documents"):
         train_adapter(DOCUMENTS[:1], tmp_path, recipe=RECIPE)
+
+
+def test_a_model_without_layers_to_adapt_is_said(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "word": 1}, unk_token="[UNK]"))
+    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)]).save(str(tmp_path / "static"))
+    with pytest.raises(TrainingFailed, match="cannot be adapted"):
+        train_adapter(DOCUMENTS, tmp_path / "out", model=str(tmp_path / "static"), recipe=RECIPE)
 
 
 def test_an_adapter_is_not_put_on_an_adapter(tmp_path: Path) -> None:
