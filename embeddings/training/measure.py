@@ -15,18 +15,27 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     recall_at_50: float
 
 
-def measure(questions: NDArray[np.float32], documents: NDArray[np.float32], answer: NDArray[np.intp]) -> Found:
+def measure(
+    questions: NDArray[np.float32],
+    documents: NDArray[np.float32],
+    asked_of: NDArray[np.str_],
+    ids: NDArray[np.str_],
+) -> Found:
     """Rank all documents for each question by cosine.
 
     Parameters
     ----------
     questions : float32 (questions, dimension), rows L2-normalised
     documents : float32 (documents, dimension), rows L2-normalised
-    answer : intp (questions,)
-        The row of the document that answers. With it alone relevant, nDCG is 1 / log2(1 + rank).
+    asked_of : str (questions,)
+        The id of the document that answers. With it alone relevant, nDCG is 1 / log2(1 + rank).
+    ids : str (documents,)
+        Of several texts with one id the nearest stands for the document.
     """
     cosines = questions @ documents.T
-    above = (cosines > cosines[np.arange(len(answer)), answer][:, None]).sum(axis=1)
+    right = asked_of[:, None] == ids
+    nearest = np.where(right, cosines, -np.inf).max(axis=1)
+    above = ((cosines > nearest[:, None]) & ~right).sum(axis=1)
     return Found(
         hit_at_1=round(float((above == 0).mean()), 4),
         ndcg_at_10=round(float(np.where(above < 10, 1 / np.log2(above + 2), 0.0).mean()), 4),  # noqa: PLR2004  at 10

@@ -178,12 +178,15 @@ class _Training:
         found = None
         if self._measured:
             # All encoded anew: among vectors that are some steps old a fresh one would be found too easily.
-            texts = [document.text for document in [*self._measured, *self._learnt[:_OTHERS_MEASURED]]]
-            asked = [text for document in self._measured for text in document.questions]
+            among = [*self._measured, *self._learnt[:_OTHERS_MEASURED]]
+            asked = [(document.id, text) for document in self._measured for text in document.questions]
             found = measure(
-                trainer.encode(trainer.question_tokens(asked, most=_QUESTION_TOKENS)),
-                trainer.encode(trainer.document_tokens(texts, most=self._recipe.document_tokens)),
-                np.repeat(np.arange(len(self._measured)), [len(each.questions) for each in self._measured]),
+                trainer.encode(trainer.question_tokens([text for _, text in asked], most=_QUESTION_TOKENS)),
+                trainer.encode(
+                    trainer.document_tokens([document.text for document in among], most=self._recipe.document_tokens)
+                ),
+                np.array([answer for answer, _ in asked]),
+                np.array([document.id for document in among]),
             )
         self._record.curve.append(
             CurvePoint(epoch=epoch, loss=round(float(np.mean(losses)), 4) if losses else None, found=found)

@@ -67,14 +67,14 @@ def test_the_loss_falls(trained: tuple[Path, TrainingRecord]) -> None:
 def test_what_was_learnt_is_found_through_the_export(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
     out, _ = trained
     questions = [text for document in DOCUMENTS for text in document.questions]
-    answer = np.repeat(np.arange(len(DOCUMENTS)), 2)
+    ids = np.array([document.id for document in DOCUMENTS])
 
     def hits(model: str) -> float:
         loaded = load_encoder(model, tmp_path / "models")
         assert loaded.runtime == "onnx"
         encoder = loaded.encoder
         texts = encoder.encode_documents([document.text for document in DOCUMENTS])
-        return measure(encoder.encode_questions(questions), texts, answer).hit_at_1
+        return measure(encoder.encode_questions(questions), texts, np.repeat(ids, 2), ids).hit_at_1
 
     assert hits(f"{DEFAULT_MODEL}+{out}") > hits(DEFAULT_MODEL)
 
@@ -170,8 +170,12 @@ def test_what_is_mistaken_for_each_other_comes_together() -> None:
 
 
 def test_measuring_counts_ranks() -> None:
-    documents = np.eye(3, dtype=np.float32)
     questions = np.array([[1, 0, 0], [0.6, 0.8, 0]], np.float32)
-    found = measure(questions, documents, np.array([0, 0]))
+    found = measure(questions, np.eye(3, dtype=np.float32), np.array(["a", "a"]), np.array(["a", "b", "c"]))
     assert (found.hit_at_1, found.recall_at_50) == (0.5, 1.0)
     assert found.ndcg_at_10 == pytest.approx((1 + 1 / np.log2(3)) / 2, abs=1e-4)
+
+
+def test_of_several_texts_of_a_document_the_nearest_counts() -> None:
+    questions = np.array([[0.6, 0.8, 0]], np.float32)
+    assert measure(questions, np.eye(3, dtype=np.float32), np.array(["a"]), np.array(["a", "a", "b"])).hit_at_1 == 1.0
