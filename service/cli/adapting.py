@@ -11,9 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from embeddings import DEFAULT_MODEL
 from embeddings.training import Recipe, TrainingDocument, TrainingProgress, TrainingRecord, train_adapter
-from service.adapting import training_documents
+from service.adapting import read_questions, training_documents
 from service.cli.context import CONSOLE, ERRORS, AsJson, DataDir, opened, print_json, saying_errors, settings_for
-from service.tuning import read_judged
 
 _RECIPE: Final = Recipe()
 
@@ -23,7 +22,7 @@ def train(
     questions: Annotated[
         Path | None,
         typer.Option(
-            "--questions", help='Lines of {"question": …, "relevant": [names]}; without: the documents alone.'
+            "--questions", help='Lines of {"question": …, "expected": [names]}; without: the documents alone.'
         ),
     ] = None,
     base: Annotated[str, typer.Option("--base", help="The model that is adapted.")] = DEFAULT_MODEL,
@@ -42,7 +41,7 @@ def train(
     recipe = Recipe(epochs=epochs, held_out=held_out, seed=seed)
     with saying_errors():
         with opened(settings_for(data_dir)) as (store, _):
-            judged = read_judged(questions) if questions is not None else None
+            judged = read_questions(questions) if questions is not None else None
             documents, unknown = training_documents(store, judged)
         if unknown:
             ERRORS.print(f"{unknown} questions name no skill that is indexed and are left out", style="yellow")

@@ -3,7 +3,7 @@
 python -m tests.benchmarks.quality INDEX QUESTIONS [--judged RANKING.json] [--held-out TRAINING.json] [--misfits FILE]
 
 INDEX is a data folder that `skillrank index` filled; it is copied, so nothing is recorded in it. QUESTIONS are lines of
-{"question": …, "relevant": [names]} (as `skillrank train-adapter` takes them) or of {"qid": …, "query": …}; with the
+{"question": …, "relevant": [names]} (as `skillrank tune --judged` takes them) or of {"qid": …, "query": …}; with the
 latter the ranked folders are written to RANKING.json by qid, for a scorer of graded judgements. With the training.json
 of an adapter only the questions that it held out are asked. MISFITS are lines of questions that nothing fits.
 """
@@ -50,7 +50,7 @@ def main() -> None:
         search = SkillSearch(store, Encoders(arguments.model, arguments.index / "models"))
 
         def answer(question: str) -> SearchAnswer:
-            return search.answer(SearchRequest(query=question, limit=DEPTH))
+            return search.answer(SearchRequest(query=question, limit=DEPTH, group=False))
 
         if arguments.judged:
             _write_ranking([(each["qid"], answer(each["query"])) for each in asked], arguments.judged)

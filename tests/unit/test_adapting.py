@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from indexer.run import run_index
-from service.adapting import NothingToLearn, training_documents
+from service.adapting import NothingToLearn, read_questions, training_documents
 from service.cli.main import app
 from service.encoders import Encoders
-from service.tuning import JudgedQuestion
+from service.tuning import InvalidJudgements, JudgedQuestion
 from store.sqlite import open_store
 
 SKILLS = {
@@ -42,6 +42,27 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run_index(store, Encoders("hashing", data / "models"), [tmp_path / "skills"])
     store.close()
     return data
+
+
+def test_files_for_eval_and_for_tune_are_both_read(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text(
+        '{"question": "a", "expected": ["one"], "kind": "short"}\n\n'
+        '{"question": "b", "expected": {"related": 1, "two": 2}}\n{"question": "c", "relevant": ["three"]}\n',
+        encoding="utf-8",
+    )
+    assert [(each.question, each.relevant) for each in read_questions(file)] == [
+        ("a", ["one"]),
+        ("b", ["two"]),
+        ("c", ["three"]),
+    ]
+
+
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"question": "a"}\n{"question": 3}\n', encoding="utf-8")
+    with pytest.raises(InvalidJudgements, match="line 2"):
+        read_questions(file)
 
 
 def test_a_question_is_asked_of_the_first_relevant_skill_that_is_indexed(data: Path) -> None:
