@@ -30,7 +30,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
         "main/flaky-tests": ("flaky-tests", "Find why tests fail at random", STEPS),
         "mirror/flaky-tests": ("flaky-tests", "Find why tests fail at random", STEPS + " Then rest."),
         "mirror/flaky-test-finder": ("flaky-test-finder", "Find why tests fail at random", STEPS + " Tell the team."),
-        "main/quarantine": ("quarantine", "Keep a list of unreliable tests", "Mark them and go on."),
+        "main/quarantine": ("quarantine", "Keep a list of tests that fail", "Mark them and go on."),
         "main/plan-dinners": ("plan-dinners", "Plan meals for a week", "Cook, and eat at random times."),
     }
     for place, (name, says, body) in library.items():
