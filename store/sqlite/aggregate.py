@@ -10,7 +10,7 @@ import apsw
 
 from store.aggregate_records import MetricsSource, SourceRun
 from store.errors import SourceUnreadable
-from store.sqlite.aggregate_reading import SqliteAggregateReading
+from store.sqlite.aggregate_reading import PROJECT_OF_SEARCH, SqliteAggregateReading
 from store.sqlite.database import THOROUGH_DEADLINE_S
 from store.sqlite.rows import one, record, rows, value
 from store.sqlite.sources import read_source
@@ -30,13 +30,16 @@ _LOGS: Final = (("skill_invocation", "id"), ("skill_outcome", "invocation_id"), 
 
 _MICROSECONDS: Final = "CAST(round(o.duration_seconds * 1e6) AS INTEGER)"
 _TIMED: Final = "o.outcome = 'completed' AND o.duration_seconds IS NOT NULL"
+# What a use does not tell about itself, its session may.
+_PROJECT: Final = "coalesce(i.project_id, (SELECT project_id FROM session WHERE id = i.session_id), '')"
+_USER: Final = "coalesce(i.user_id, (SELECT user_id FROM session WHERE id = i.session_id))"
 _CELLS: Final = f"""
-SELECT substr(i.invoked_at, 1, 10), i.skill_name, coalesce(i.project_id, ''), count(*),
+SELECT substr(i.invoked_at, 1, 10), i.skill_name, {_PROJECT}, count(*),
        count(*) FILTER (WHERE o.outcome = 'completed'), count(*) FILTER (WHERE o.outcome = 'failed'),
        count(*) FILTER (WHERE o.outcome = 'abandoned'), count(*) FILTER (WHERE o.outcome = 'cancelled'),
        count(*) FILTER (WHERE {_TIMED}), coalesce(sum({_MICROSECONDS}) FILTER (WHERE {_TIMED}), 0),
-       count(DISTINCT i.user_id), count(DISTINCT i.session_id),
-       count(DISTINCT coalesce(i.user_id, i.session_id, i.id))
+       count(DISTINCT {_USER}), count(DISTINCT i.session_id),
+       count(DISTINCT coalesce({_USER}, i.session_id, i.id))
 FROM {{uses}} LEFT JOIN skill_outcome o ON o.invocation_id = i.id GROUP BY 1, 2, 3
 """
 _ALL_CELLS: Final = _CELLS.format(uses="skill_invocation i")
@@ -51,23 +54,23 @@ WITH touched(skill_name, day) AS MATERIALIZED (
     uses="touched t CROSS JOIN skill_invocation i ON i.skill_name = t.skill_name AND i.invoked_at >= t.day "
     "AND i.invoked_at < t.day || 'U'"
 )
-_USERS: Final = """
-SELECT skill_name, coalesce(project_id, ''), user_id, substr(min(invoked_at), 1, 10), substr(max(invoked_at), 1, 10)
-FROM skill_invocation WHERE seq > :invocation_seq AND user_id IS NOT NULL GROUP BY 1, 2, 3
+_USERS: Final = f"""
+SELECT i.skill_name, {_PROJECT}, {_USER} AS who, substr(min(i.invoked_at), 1, 10), substr(max(i.invoked_at), 1, 10)
+FROM skill_invocation i WHERE i.seq > :invocation_seq GROUP BY 1, 2, 3 HAVING who IS NOT NULL
 """
-_SHOWN: Final = """
-SELECT substr(s.searched_at, 1, 10), r.skill_name, coalesce(s.project_id, ''), r.position, count(*), 0
+_SHOWN: Final = f"""
+SELECT substr(s.searched_at, 1, 10), r.skill_name, {PROJECT_OF_SEARCH}, r.position, count(*), 0
 FROM search_order n JOIN search s ON s.id = n.search_id JOIN search_result r ON r.search_id = s.id
 WHERE n.seq > :search_seq GROUP BY 1, 2, 3, 4
 """
 # A skill is taken from a list once, however often it is then used. The list may be recorded after the use.
-_TAKEN: Final = """
+_TAKEN: Final = f"""
 WITH pair AS (
     SELECT search_id, skill_name FROM skill_invocation WHERE seq > :invocation_seq AND search_id IS NOT NULL
     UNION
     SELECT i.search_id, i.skill_name FROM search_order n JOIN skill_invocation i ON i.search_id = n.search_id
     WHERE n.seq > :search_seq)
-SELECT substr(s.searched_at, 1, 10), r.skill_name, coalesce(s.project_id, ''), r.position, 0, count(*)
+SELECT substr(s.searched_at, 1, 10), r.skill_name, {PROJECT_OF_SEARCH}, r.position, 0, count(*)
 FROM pair JOIN search s ON s.id = pair.search_id JOIN search_order n ON n.search_id = s.id
      JOIN search_result r ON r.search_id = s.id AND r.skill_name = pair.skill_name
 WHERE n.seq > :search_seq OR NOT EXISTS (

@@ -22,6 +22,8 @@ from store.aggregate_records import (
 from store.sqlite.database import Database
 from store.sqlite.rows import narrowed, record, rows, value
 
+# A search that tells no project is of its session's.
+PROJECT_OF_SEARCH: Final = "coalesce(s.project_id, (SELECT project_id FROM session WHERE id = s.session_id), '')"
 _FINISHED: Final = "(completed + failed + abandoned)"
 _LAST_DAY: Final = "SELECT max(day) FROM cross_project_metrics WHERE day <= ?"
 _DAYS: Final = """
@@ -58,10 +60,10 @@ FROM cross_project_metrics m {where} GROUP BY 1 ORDER BY 1
 _EXPOSED: Final = """
 SELECT m.skill_name, m.position, sum(m.shown), sum(m.taken) FROM skill_exposure m {where} GROUP BY 1, 2 ORDER BY 1, 2
 """
-_UNANSWERED: Final = """
-SELECT s.id, s.searched_at, s.query, s.query_hash, s.query_vector, s.model_id, s.project_id,
+_UNANSWERED: Final = f"""
+SELECT s.id, s.searched_at, s.query, s.query_hash, s.query_vector, s.model_id, nullif({PROJECT_OF_SEARCH}, ''),
        coalesce(s.user_id, s.session_id, s.id), s.confidence
-FROM search s {where} {joined} s.confidence IN ('low', 'none') AND s.query_hash <> '' AND NOT EXISTS (
+FROM search s {{where}} {{joined}} s.confidence IN ('low', 'none') AND s.query_hash <> '' AND NOT EXISTS (
     SELECT 1 FROM skill_invocation i JOIN skill_outcome o ON o.invocation_id = i.id
     WHERE i.search_id = s.id AND o.outcome = 'completed')
 ORDER BY s.searched_at DESC LIMIT ?
@@ -124,7 +126,7 @@ class SqliteAggregateReading:
 
     def unanswered_searches(self, wanted: MetricsFilter, *, limit: int) -> list[UnansweredSearch]:
         where, bound = narrowed(
-            ("coalesce(s.project_id, '') = ?", wanted.project_id),
+            (f"{PROJECT_OF_SEARCH} = ?", wanted.project_id),
             ("s.searched_at >= ?", wanted.since),
             ("s.searched_at < ? || 'U'", wanted.until),
         )

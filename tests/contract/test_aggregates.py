@@ -9,7 +9,7 @@ import pytest
 
 from store.aggregate_records import DayMetrics, MetricsFilter
 from store.protocol import Store
-from store.records import NewInvocation, NewOutcome, SearchRecord, ServedSkill
+from store.records import NewInvocation, NewOutcome, NewSession, SearchRecord, ServedSkill
 
 ALL = MetricsFilter()
 At = Callable[..., str]
@@ -50,6 +50,22 @@ def ask(store: Store, search_id: str, moment: str, *listed: str, **told: Any) ->
 
 def exposures(store: Store) -> dict[tuple[str, int], tuple[int, int]]:
     return {(each.skill_name, each.position): (each.shown, each.taken) for each in store.day_exposures(ALL)}
+
+
+def test_what_does_not_tell_its_project_or_user_is_of_its_session(store: Store, at: At) -> None:
+    store.start_session(NewSession(id="s", project_id="shop", user_id="ann"))
+    use(store, "lint", at(1), session_id="s")
+    use(store, "lint", at(1), session_id="s", project_id="q", user_id="bob")
+    ask(store, "asked", at(1), "lint", session_id="s", project_id=None, confidence="none")
+    store.aggregate()
+    counted = [(row.project_id, row.invocations, row.users) for row in store.day_metrics(ALL)]
+    assert counted == [("q", 1, 1), ("shop", 1, 1)]
+    assert [each.project_id for each in store.day_exposures(ALL)] == ["shop"]
+    assert [each.users for each in store.project_skill_totals(MetricsFilter(project_id="shop"))] == [1]
+    wanted = MetricsFilter(project_id="shop")
+    assert [(each.search_id, each.project_id) for each in store.unanswered_searches(wanted, limit=9)] == [
+        ("asked", "shop")
+    ]
 
 
 def test_nothing_is_counted_before_it_is_asked_for(store: Store, at: At) -> None:

@@ -200,8 +200,12 @@ _FIRST: dict[str, Any] = {"skill_name": "lint", "invoked_at": "2026-03-01T00:00:
 def modelled(uses: list[dict[str, Any]]) -> dict[tuple[str, str, str], tuple[int, ...]]:
     """Add the uses up as plain Python does."""
     cells: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    sessions: dict[str | None, dict[str, Any]] = {None: {}}
     for use in uses:
-        cells[use["invoked_at"][:10], use["skill_name"], use.get("project_id") or ""].append(use)
+        # The first use that names a session begins it.
+        session = sessions.setdefault(use.get("session_id"), use)
+        of = {key: session.get(key) if use.get(key) is None else use[key] for key in ("project_id", "user_id")}
+        cells[use["invoked_at"][:10], use["skill_name"], of["project_id"] or ""].append(use | of)
 
     def total(of: list[dict[str, Any]]) -> tuple[int, ...]:
         kinds = Counter(use.get("outcome") for use in of)
