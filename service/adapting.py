@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
-
-import msgspec
 
 from embeddings.training import TrainingDocument
 from indexer.discovery import Found
@@ -14,47 +10,12 @@ from indexer.document import SkillDocument, UnparsableDocument, read_document
 from indexer.own_pairs import own_pairs
 from indexer.pieces import embedded_text
 from migrations.errors import SkillrankError
-from service.tuning import InvalidJudgements, JudgedQuestion
+from service.judgements import JudgedQuestion
 from store.protocol import Store
-
-_SERVES: Final = 2
 
 
 class NothingToLearn(SkillrankError):
     """Neither the questions nor the documents give anything to train on; the message says what to do."""
-
-
-class _Line(msgspec.Struct, frozen=True):
-    """A line of a file that `skillrank eval` takes (`expected`) or that `skillrank tune` takes (`relevant`)."""
-
-    question: str
-    expected: list[str] | dict[str, int] = []
-    relevant: list[str] = []
-
-
-def read_questions(path: Path) -> list[JudgedQuestion]:
-    """Read questions and the skills that answer them, one JSON object in each line; of graded ones, those of grade 2.
-
-    Raises
-    ------
-    InvalidJudgements
-        When the file cannot be read, or a line is no such object.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidJudgements(f"{path} cannot be read: {error}") from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                given = msgspec.json.decode(line, type=_Line)
-            except msgspec.MsgspecError as error:
-                raise InvalidJudgements(f"{path}, line {number}: {error}") from error
-            expected = given.expected
-            names = expected if isinstance(expected, list) else [name for name in expected if expected[name] >= _SERVES]
-            found.append(JudgedQuestion(given.question, [*names, *given.relevant]))
-    return found
 
 
 def training_documents(store: Store, judged: Sequence[JudgedQuestion] | None) -> tuple[list[TrainingDocument], int]:
@@ -64,7 +25,7 @@ def training_documents(store: Store, judged: Sequence[JudgedQuestion] | None) ->
     ----------
     store : Store
     judged : sequence of JudgedQuestion or None
-        Each question belongs to the first of its relevant skills that is indexed; with None the documents' own
+        Each question belongs to the first of the skills serving it that is indexed; with None the documents' own
         sentences and sections are the questions (`own_pairs`).
 
     Raises
@@ -91,7 +52,7 @@ def _from_questions(indexed: dict[str, Found], judged: Sequence[JudgedQuestion])
     asked: dict[str, list[str]] = {}
     unknown = 0
     for each in judged:
-        name = next((name for name in each.relevant if name in indexed), None)
+        name = next((name for name in each.serving if name in indexed), None)
         if name is None:
             unknown += 1
         else:

@@ -49,6 +49,8 @@ def explain(
     words: Sequence[Term],
     skills: dict[str, SkillRecord],
     chunks: dict[str, list[Chunk]],
+    *,
+    nothing_fits: bool,
 ) -> list[RankedSkill]:
     """Return the lines of an answer.
 
@@ -62,6 +64,8 @@ def explain(
     skills : dict of str to SkillRecord
         Holds every served candidate.
     chunks : dict of str to list of Chunk
+    nothing_fits : bool
+        Whether even the best candidate is only the least unlike the question.
     """
     sought = SoughtWords(words)
     likely = ranking.judgement.likely(np.array(served, dtype=np.intp))
@@ -81,7 +85,9 @@ def explain(
                 score=float(ranking.judgement.blend.score[place]),
                 components=components(ranking, place),
                 evidence=_evidence(ranking, place, interval),
-                reasons=_reasons(ranking, place, interval, sought.words_in(told)[:_SHOWN_WORDS]),
+                reasons=_reasons(
+                    ranking, place, interval, sought.words_in(told)[:_SHOWN_WORDS], nothing_fits=nothing_fits
+                ),
                 passage=_passage(sought, found),
                 near_identical=ranking.near_identical(place),
             )
@@ -138,13 +144,15 @@ def _evidence(ranking: Ranking, place: int, likely: tuple[float, float]) -> Evid
     )
 
 
-def _reasons(ranking: Ranking, place: int, likely: tuple[float, float], matched: list[str]) -> list[str]:
+def _reasons(
+    ranking: Ranking, place: int, likely: tuple[float, float], matched: list[str], *, nothing_fits: bool
+) -> list[str]:
     candidate, tally, judgement = ranking.candidates[place], ranking.tallies[place], ranking.judgement
     tells = judgement.uses_alike(place) >= _USES_TO_TELL
     said = reasons(
         similarity=candidate.similarity,
         matched_words=matched,
-        fits=bool(judgement.blend.fits[place]),
+        fits=bool(judgement.blend.fits[place]) and not nothing_fits,
         history=History(
             completed=tally.completed if tally else 0,
             finished=tally.finished if tally else 0,

@@ -103,7 +103,14 @@ class SkillSearch:
         )
         # The disk syncs the record while the answer is put into words.
         wait_until_recorded = self._store.start_recording(record)
-        results = explain(ranking, served, words, skills, self._store.chunks(list(skills)))
+        results = explain(
+            ranking,
+            served,
+            words,
+            skills,
+            self._store.chunks(list(skills)),
+            nothing_fits=record.confidence == "none",
+        )
         wait_until_recorded()
         return SearchAnswer(
             search_id=record.id,

@@ -10,14 +10,11 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from migrations.errors import SkillrankError
 from service.ranking.blend import Part, Weights, blend
 from service.ranking.evidence import FAILURE_WEIGHT
 from service.ranking.examination import fit_position_model
@@ -28,18 +25,6 @@ FEWEST_CHOICES: Final = 100
 # Judged questions may not lose more than this of their nDCG, whatever outcomes say.
 MOST_RELEVANCE_LOST: Final = 0.005
 _FACTORS: Final = (0.0, 0.5, 0.75, 1.33, 2.0)
-_JUDGED_DEPTH: Final = 10
-
-
-class JudgedQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A question and the names of the skills that answer it."""
-
-    question: str
-    relevant: list[str]
-
-
-class InvalidJudgements(SkillrankError):
-    """A file of judged questions that cannot be read; the message names the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,38 +173,6 @@ def replay(choices: Sequence[RecordedChoice], reading: Reading, weights: Weights
         )
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     return Replayed(table[:, 0] > 0, table[:, 1], table[:, 2], table[:, 3], table[:, 4])
-
-
-def read_judged(path: Path) -> list[JudgedQuestion]:
-    """Read judged questions, one JSON object of `question` and `relevant` in each line.
-
-    Raises
-    ------
-    InvalidJudgements
-        When the file cannot be read or a line is not such an object.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidJudgements(f"{path} cannot be read: {error}") from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                found.append(msgspec.json.decode(line, type=JudgedQuestion))
-            except msgspec.MsgspecError as error:
-                raise InvalidJudgements(f"{path}, line {number}: {error}") from error
-    return found
-
-
-def ndcg_at_10(served: Sequence[str], relevant: Sequence[str]) -> float:
-    """Return nDCG@10 with binary relevance, in [0, 1]; 1 when nothing is relevant."""
-    if not relevant:
-        return 1.0
-    discounts = 1.0 / np.log2(np.arange(2, _JUDGED_DEPTH + 2))
-    hits = np.array([name in relevant for name in served[:_JUDGED_DEPTH]], dtype=np.float64)
-    ideal = discounts[: min(len(set(relevant)), _JUDGED_DEPTH)].sum()
-    return float((hits * discounts[: len(hits)]).sum() / ideal)
 
 
 def _refusal(choices: int, gain: Interval, current: float | None, proposed: float | None) -> str | None:

@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from embeddings import DEFAULT_MODEL
 from embeddings.training import Recipe, TrainingDocument, TrainingProgress, TrainingRecord, train_adapter
-from service.adapting import read_questions, training_documents
+from service.adapting import training_documents
 from service.cli.context import CONSOLE, ERRORS, AsJson, DataDir, opened, print_json, saying_errors, settings_for
+from service.judgements import read_judgements
 
 _RECIPE: Final = Recipe()
 
@@ -41,7 +42,7 @@ def train(
     recipe = Recipe(epochs=epochs, held_out=held_out, seed=seed)
     with saying_errors():
         with opened(settings_for(data_dir)) as (store, _):
-            judged = read_questions(questions) if questions is not None else None
+            judged = read_judgements(questions) if questions is not None else None
             documents, unknown = training_documents(store, judged)
         if unknown:
             ERRORS.print(f"{unknown} questions name no skill that is indexed and are left out", style="yellow")

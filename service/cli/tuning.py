@@ -10,9 +10,10 @@ import typer
 
 from service.answers import SearchRequest
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, print_json, saying_errors, settings_for
+from service.judgements import JudgedQuestion, read_judgements
 from service.ranking.blend import Weights
 from service.search import SkillSearch
-from service.tuning import JudgedQuestion, Report, ndcg_at_10, read_judged
+from service.tuning import Report
 from service.tuning import tune as find_better_weights
 
 MOST_CHOICES = 20_000
@@ -20,7 +21,7 @@ MOST_CHOICES = 20_000
 
 def tune(
     judged: Annotated[
-        Path | None, typer.Option("--judged", help='Lines of {"question": …, "relevant": [names]}: the guard.')
+        Path | None, typer.Option("--judged", help='Lines of {"question": …, "expected": [names]}: the guard.')
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the report and change nothing.")] = False,
     data_dir: DataDir = None,
@@ -29,7 +30,7 @@ def tune(
     """Change the weights of ranking, only if recorded outcomes say that it is better; status 1 when refused."""
     settings = settings_for(data_dir)
     with saying_errors(), opened(settings) as (store, encoders):
-        questions = read_judged(judged) if judged is not None else []
+        questions = read_judgements(judged) if judged is not None else []
         searching = SkillSearch(store, encoders)
         searching.learning.learn_all()
 
@@ -54,10 +55,11 @@ def tune(
 
 
 def _mean_ndcg(searching: SkillSearch, questions: list[JudgedQuestion], weights: Weights) -> float:
-    scores = [
-        ndcg_at_10(searching.order(SearchRequest(query=each.question), weights), each.relevant) for each in questions
-    ]
-    return sum(scores) / len(scores)
+    # SciPy takes a second to import, which no other command should wait for.
+    from service.evaluation.measures import score  # noqa: PLC0415
+
+    ranked = [searching.order(SearchRequest(query=each.question), weights) for each in questions]
+    return float(score(questions, ranked)["nDCG@10"].mean())
 
 
 def _print(report: Report, *, adopted: bool) -> None:

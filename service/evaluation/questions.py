@@ -6,21 +6,16 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-import msgspec
-
-from migrations.errors import SkillrankError
+from service.judgements import SERVES, InvalidJudgements, JudgedQuestion, length_of, read_judgements
 from service.questions import InvalidQuestion, checked_question
 from store.protocol import Store
 from store.records import Chunk, SkillRecord
 
-# From this grade on a skill serves the question; below it, it is only related.
-SERVES: Final = 2
 MOST_CHOICES: Final = 20_000
-_BANDS: Final = ((5, "under 5 words"), (15, "5 to 14 words"), (61, "15 to 60 words"))
 _USE_WHEN: Final = re.compile(r"[^.!?\n]*\buse (?:this |it )?(?:skill )?(?:when|if|for|to)\b[^.!?\n]*", re.IGNORECASE)
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\n{2,}")
 _CODE: Final = re.compile(r"^(```|~~~).*?(^\1|\Z)", re.MULTILINE | re.DOTALL)
@@ -29,30 +24,6 @@ _FEWEST_PROSE_WORDS: Final = 8
 _PLAIN_SHARE: Final = 0.85
 _MOST_WORDS: Final = 40
 _COPIES_AMONG: Final = 20
-
-Grade = Annotated[int, msgspec.Meta(ge=1, le=9)]
-
-
-class InvalidJudgements(SkillrankError):
-    """Judged questions that cannot be used; the message names the line."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedQuestion:
-    """A question with what is known of its answers.
-
-    Attributes
-    ----------
-    question : str
-    expected : dict of str to int
-        Grades by skill name: `SERVES` or more serves the question, 1 is related. What is not named counts as 0.
-    kind : str
-        What the question is reported under.
-    """
-
-    question: str
-    expected: dict[str, int]
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +34,23 @@ class Judged:
     notes: list[str] = field(default_factory=list)
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    question: str
-    expected: dict[str, Grade] | list[str]
-    kind: str | None = None
-
-
 def read_judged(path: Path, store: Store) -> Judged:
-    """Read questions with expected skills, one JSON object in each line.
-
-    ``{"question": "…", "expected": ["skill-name"], "kind": "…"}``; `expected` may give grades,
-    ``{"skill-name": 2, "another": 1}``, where 2 serves the question and 1 is related; a list means 2. `kind` is
-    optional: without it questions are told apart by their length.
+    """Read a file of judged questions, and leave out what the catalogue does not have.
 
     Raises
     ------
     InvalidJudgements
-        When the file cannot be read, a line is no such object, or no question is left to ask.
+        When the file cannot be read, a line is no judged question, or no question is left to ask.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidJudgements(f"{path} cannot be read: {error}") from error
     found, unknown, lost = [], [], 0
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        given = _read_line(line, f"{path}, line {number}")
-        grades = dict.fromkeys(given.expected, SERVES) if isinstance(given.expected, list) else given.expected
-        known = store.skills_named(list(grades))
-        unknown += [name for name in grades if name not in known]
-        expected = {name: grade for name, grade in grades.items() if name in known}
-        if max(expected.values(), default=0) < SERVES:
+    for given in read_judgements(path):
+        known = store.skills_named(list(given.expected))
+        unknown += [name for name in given.expected if name not in known]
+        asked = replace(given, expected={name: grade for name, grade in given.expected.items() if name in known})
+        if asked.serving:
+            found.append(asked)
+        else:
             lost += 1
-            continue
-        found.append(JudgedQuestion(given.question, expected, given.kind or length_of(given.question)))
     notes = []
     if unknown:
         named = ", ".join(dict.fromkeys(unknown))
@@ -191,23 +144,6 @@ def self_check_questions(store: Store, *, count: int, seed: int = 0) -> Judged:
         "answered, so compare its figures with nothing but another self-check"
     )
     return Judged(found, [limits])
-
-
-def length_of(question: str) -> str:
-    """Return what questions of this length are reported under."""
-    words = len(question.split())
-    return next((name for below, name in _BANDS if words < below), "over 60 words")
-
-
-def _read_line(line: str, where: str) -> _Line:
-    try:
-        given = msgspec.json.decode(line, type=_Line)
-        checked_question(given.question)
-    except (msgspec.MsgspecError, InvalidQuestion) as error:
-        raise InvalidJudgements(
-            f'{where}: {error}. A line looks like {{"question": "…", "expected": ["skill-name"]}}'
-        ) from error
-    return given
 
 
 def _all_skills(store: Store) -> list[SkillRecord]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from migrations.errors import SkillrankError
-from store.workflow_records import NewWorkflowEvent, StepStatus
+from store.workflow_records import NewWorkflowEvent
 
 _MOST_STEP_CHARACTERS: Final = 500
 _ID_CHARACTERS: Final = 40
@@ -35,21 +35,10 @@ class Unusable(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Reported(msgspec.Struct, frozen=True, kw_only=True):
+class Reported(NewWorkflowEvent, frozen=True, kw_only=True):
     """One event as a file tells it; `where` is its place in the file."""
 
     where: str
-    step: str
-    status: StepStatus
-    workflow: str
-    session_id: str
-    id: str | None = None
-    project_id: str | None = None
-    invocation_id: str | None = None
-    phase: str | None = None
-    occurred_at: str | None = None
-    duration_seconds: float | None = None
-    payload: dict[str, Any] = {}
 
 
 class EventIds:

@@ -163,3 +163,12 @@ def test_questions_are_not_stored_as_text_when_that_is_switched_off(settings, ro
     assert served["query"] is None
     assert served["query_vector"]
     assert b"a secret plan" not in quiet.database.read_bytes()
+
+
+def test_where_nothing_fits_no_reason_speaks_of_closeness(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"query": "fix mypy type errors"}
+    assert "close to" in client.post("/api/search", json=asked).json()["results"][0]["reasons"][0]
+    monkeypatch.setattr("service.search.judge_confidence", lambda *_: "none")
+    answer = client.post("/api/search", json=asked).json()
+    assert answer["confidence"] == "none"
+    assert not any("close to" in reason for result in answer["results"] for reason in result["reasons"])

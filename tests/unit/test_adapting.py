@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from indexer.run import run_index
-from service.adapting import NothingToLearn, read_questions, training_documents
+from service.adapting import NothingToLearn, training_documents
 from service.cli.main import app
 from service.encoders import Encoders
-from service.tuning import InvalidJudgements, JudgedQuestion
+from service.judgements import SERVES, JudgedQuestion
 from store.sqlite import open_store
 
 SKILLS = {
@@ -44,35 +44,18 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return data
 
 
-def test_files_for_eval_and_for_tune_are_both_read(tmp_path: Path) -> None:
-    file = tmp_path / "questions.jsonl"
-    file.write_text(
-        '{"question": "a", "expected": ["one"], "kind": "short"}\n\n'
-        '{"question": "b", "expected": {"related": 1, "two": 2}}\n{"question": "c", "relevant": ["three"]}\n',
-        encoding="utf-8",
-    )
-    assert [(each.question, each.relevant) for each in read_questions(file)] == [
-        ("a", ["one"]),
-        ("b", ["two"]),
-        ("c", ["three"]),
-    ]
-
-
-def test_a_line_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "questions.jsonl"
-    file.write_text('{"question": "a"}\n{"question": 3}\n', encoding="utf-8")
-    with pytest.raises(InvalidJudgements, match="line 2"):
-        read_questions(file)
+def judged(question: str, names: list[str]) -> JudgedQuestion:
+    return JudgedQuestion(question, dict.fromkeys(names, SERVES), "short")
 
 
 def test_a_question_is_asked_of_the_first_relevant_skill_that_is_indexed(data: Path) -> None:
-    judged = [
-        JudgedQuestion(question="mypy complains", relevant=["unknown", "fix-types"]),
-        JudgedQuestion(question="types are wrong", relevant=["fix-types", "tune-queries"]),
-        JudgedQuestion(question="who knows", relevant=["unknown"]),
+    questions = [
+        judged("mypy complains", ["unknown", "fix-types"]),
+        judged("types are wrong", ["fix-types", "tune-queries"]),
+        judged("who knows", ["unknown"]),
     ]
     store = open_store(data / "skillrank.db")
-    [found], unknown = training_documents(store, judged)
+    [found], unknown = training_documents(store, questions)
     store.close()
     assert unknown == 1
     assert (found.id, found.questions) == ("fix-types", ("mypy complains", "types are wrong"))
@@ -97,7 +80,7 @@ def test_an_empty_index_teaches_nothing(tmp_path: Path) -> None:
 def test_questions_about_other_skills_teach_nothing(data: Path) -> None:
     store = open_store(data / "skillrank.db")
     with pytest.raises(NothingToLearn, match="no question names an indexed skill"):
-        training_documents(store, [JudgedQuestion(question="anything", relevant=["unknown"])])
+        training_documents(store, [judged("anything", ["unknown"])])
     store.close()
 
 
@@ -105,7 +88,7 @@ def test_questions_about_other_skills_teach_nothing(data: Path) -> None:
 def test_the_command_trains_and_says_how_to_use_what_it_made(tmp_path: Path) -> None:
     questions = tmp_path / "asked.jsonl"
     questions.write_text(
-        "".join(json.dumps({"question": f"about {name}", "relevant": [name]}) + "\n" for name in [*SKILLS, "gone"]),
+        "".join(json.dumps({"question": f"about {name}", "expected": [name]}) + "\n" for name in [*SKILLS, "gone"]),
         encoding="utf-8",
     )
     arguments = ["train-adapter", str(tmp_path / "mine"), "--questions", str(questions), "--epochs", "1", "--seed", "7"]

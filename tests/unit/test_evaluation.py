@@ -17,16 +17,14 @@ from service.answers import SearchRequest
 from service.encoders import Encoders
 from service.evaluation.measures import MEASURES, by_kind, difference, estimate, score
 from service.evaluation.questions import (
-    InvalidJudgements,
     Judged,
-    JudgedQuestion,
-    length_of,
     read_judged,
     recorded_questions,
     self_check_questions,
 )
 from service.evaluation.report import InvalidThreshold, compare, evaluate, parse_thresholds
 from service.evaluation.settings import InvalidComparison, Variant, asking, parse_variant
+from service.judgements import InvalidJudgements, JudgedQuestion, length_of
 from service.search import SkillSearch
 from service.settings import Settings
 from store.protocol import Store

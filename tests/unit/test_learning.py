@@ -23,10 +23,7 @@ from service.ranking.offpolicy import Replayed, choice_chances, mean_over_report
 from service.search import SkillSearch
 from service.tuning import (
     FEWEST_CHOICES,
-    InvalidJudgements,
-    ndcg_at_10,
     propose,
-    read_judged,
     read_lists,
     replay,
     tune,
@@ -318,17 +315,3 @@ def test_adopted_weights_rank_from_then_on(store: SqliteStore, tmp_path: Path) -
     store.adopt_weights(adopted.version, asdict(adopted), {})
     assert searching.weights() == adopted
     assert searching.answer(SearchRequest(query="anything")).weights_version == adopted.version
-
-
-def test_ndcg_counts_what_stands_high() -> None:
-    assert ndcg_at_10(["a", "b"], ["a"]) == 1.0
-    assert 0 < ndcg_at_10(["b", "a"], ["a"]) < 1
-    assert ndcg_at_10(["b"], ["a"]) == 0.0
-
-
-@pytest.mark.parametrize("text", ['{"question": 1}', "no json", '{"question": "q", "relevant": ["a"], "more": 1}'])
-def test_a_line_that_is_no_judged_question_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "judged.jsonl"
-    path.write_text('{"question": "q", "relevant": ["a"]}\n\n' + text + "\n", encoding="utf-8")
-    with pytest.raises(InvalidJudgements, match="line 3"):
-        read_judged(path)
