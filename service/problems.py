@@ -12,6 +12,7 @@ from litestar.plugins.problem_details import (
     ProblemDetailsException,
     ProblemDetailsPlugin,
 )
+from litestar.status_codes import HTTP_404_NOT_FOUND
 
 from migrations.errors import SchemaMismatch, SkillrankError
 from service.documents import DocumentUnavailable
@@ -47,8 +48,10 @@ def _unavailable(error: StoreUnavailable) -> ProblemDetailsException:
 def _http(error: HTTPException) -> ProblemDetailsException:
     extra = {"errors": error.extra} if error.extra else None
     titles = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
+    # Only routing raises this one: whoever comes by browser should learn where to look.
+    nowhere = "nothing is served at this address; /schema describes what is, /health says how the service is"
     return ProblemDetailsException(
-        detail=error.detail,
+        detail=nowhere if error.status_code == HTTP_404_NOT_FOUND else error.detail,
         status_code=error.status_code,
         title=titles.get(error.status_code, "Request failed"),
         extra=extra,

@@ -55,3 +55,8 @@ def test_every_command_says_what_it_does() -> None:
     commands = get_command(command_line).commands  # type: ignore[attr-defined]
     assert [name for name, command in commands.items() if not command.help] == []
     assert {"index", "search", "serve", "demo", "skills", "track", "session", "metrics", "migrate"} <= set(commands)
+
+
+def test_who_comes_by_browser_is_told_where_to_look(client: Client) -> None:
+    lost = client.get("/")
+    assert (lost.status_code, "/schema" in lost.json()["detail"]) == (404, True)
