@@ -6,6 +6,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.protocol import Encoder
 from service.answers import SearchAnswer, SearchRequest
 from service.confidence import CONFIDENCE_WORDS, fusion_settings, judge_confidence
 from service.encoders import Encoders
@@ -35,6 +37,9 @@ from store.records import Candidate, SearchRecord, ServedSkill
 _GROUPED_PER_RESULT: Final = 3
 _GROUPED_AT_LEAST: Final = 20
 _GROUPED_AT_MOST: Final = 80
+
+_NO_VECTORS: Final[Future[NDArray[np.float32] | None]] = Future()
+_NO_VECTORS.set_result(None)
 
 
 class SkillSearch:
@@ -60,6 +65,7 @@ class SkillSearch:
         self._encoders = encoders
         self._exploration = exploration
         self._random = np.random.default_rng()
+        self._encoding = ThreadPoolExecutor(thread_name_prefix="encoding")
         self.learning = Learning(store)
 
     def answer(self, request: SearchRequest) -> SearchAnswer:
@@ -74,10 +80,10 @@ class SkillSearch:
         question = checked_question(request.query)
         corrected = self._store.corrections(question)
         asked = respelled(question, corrected)
-        vectors, model_id, degraded = self._encode(asked)
-        candidates = self._store.candidates(asked, vectors, depth=DEPTH, category=request.category)
+        encoding, model_id, degraded = self._start_encoding(asked)
         words = self._store.vocabulary(asked)
-        one = None if vectors is None else _one_vector(vectors)
+        candidates = self._store.candidates(asked, encoding.result, depth=DEPTH, category=request.category)
+        one = _one_vector(encoding.result())
         ranking = self._rank(candidates, request, one, model_id, weights=self.weights())
         first = [int(place) for place in ranking.explored.order[: request.limit]]
         skills = self._store.skills_named([candidates[place].skill_name for place in first])
@@ -131,9 +137,9 @@ class SkillSearch:
         """
         question = checked_question(request.query)
         question = respelled(question, self._store.corrections(question))
-        vectors, model_id, _ = self._encode(question)
-        candidates = self._store.candidates(question, vectors, depth=DEPTH, category=request.category)
-        one = None if vectors is None else _one_vector(vectors)
+        encoding, model_id, _ = self._start_encoding(question)
+        candidates = self._store.candidates(question, encoding.result, depth=DEPTH, category=request.category)
+        one = _one_vector(encoding.result())
         ranking = self._rank(candidates, request, one, model_id, weights=weights, lexical=lexical)
         found = [
             candidates[place].skill_name for first, others in ranking.stands_for.items() for place in (first, *others)
@@ -145,14 +151,16 @@ class SkillSearch:
         learnt = self._store.learnt_weights()
         return DEFAULT_WEIGHTS if learnt is None else msgspec.convert(learnt.weights, Weights)
 
-    def _encode(self, question: str) -> tuple[NDArray[np.float32] | None, str | None, list[str]]:
+    def _start_encoding(self, question: str) -> tuple[Future[NDArray[np.float32] | None], str | None, list[str]]:
+        """Let the model read the question in a thread of its own, while this one looks for its words."""
         generation = self._store.live_generation()
         if generation is None:
-            return None, None, ["nothing is indexed yet: run `skillrank index ROOT…`"]
+            return _NO_VECTORS, None, ["nothing is indexed yet: run `skillrank index ROOT…`"]
         encoder, problem = self._encoders.for_model(generation.model_id)
         if encoder is None:
-            return None, None, [f"searching by words alone: {problem}"]
-        return encoder.encode_questions(windows(question)), generation.model_id, [problem] if problem else []
+            return _NO_VECTORS, None, [f"searching by words alone: {problem}"]
+        encoding = self._encoding.submit(_encode, encoder, question)
+        return encoding, generation.model_id, [problem] if problem else []
 
     def _rank(
         self,
@@ -254,6 +262,12 @@ def _filters(request: SearchRequest) -> dict[str, Any]:
     )
 
 
-def _one_vector(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _encode(encoder: Encoder, question: str) -> NDArray[np.float32] | None:
+    return encoder.encode_questions(windows(question))
+
+
+def _one_vector(vectors: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+    if vectors is None:
+        return None
     mean = vectors.mean(axis=0)
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)

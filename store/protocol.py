@@ -150,7 +150,12 @@ class Retrieval(Protocol):
     """Finds what may answer a question."""
 
     def candidates(
-        self, text: str, vectors: NDArray[np.float32] | None, *, depth: int, category: str | None = None
+        self,
+        text: str,
+        vectors: NDArray[np.float32] | Callable[[], NDArray[np.float32] | None] | None,
+        *,
+        depth: int,
+        category: str | None = None,
     ) -> list[Candidate]:
         """Return the union of the `depth` best skills by text and the `depth` best by vector.
 
@@ -158,8 +163,9 @@ class Retrieval(Protocol):
         ----------
         text : str
             The question; matched as plain words, never parsed as query syntax. Terms count as often as they occur.
-        vectors : float32 (windows, dimension), rows L2-normalised, or None
-            A skill's similarity is its vector's cosine with the nearest window. None searches text alone.
+        vectors : float32 (windows, dimension), rows L2-normalised, or None; or a function that returns them
+            A skill's similarity is its vector's cosine with the nearest window. None searches text alone. A function
+            is called once the text has been searched, so a model may make the vectors meanwhile.
         depth : int
         category : str, optional
             Only skills of this category.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -46,7 +46,12 @@ class SqliteRetrieval:
     _duplicates: NearDuplicates
 
     def candidates(
-        self, text: str, vectors: NDArray[np.float32] | None, *, depth: int, category: str | None = None
+        self,
+        text: str,
+        vectors: NDArray[np.float32] | Callable[[], NDArray[np.float32] | None] | None,
+        *,
+        depth: int,
+        category: str | None = None,
     ) -> list[Candidate]:
         def query(connection: apsw.Connection) -> list[Candidate]:
             words = terms_of(text)
@@ -54,7 +59,8 @@ class SqliteRetrieval:
             if self._matrix.held(connection) > SMALL_LIBRARY:
                 words = self._vocabulary.telling(connection, words)
             bm25 = _lexical(connection, words, body, depth, category)
-            found = self._matrix.nearest(connection, vectors, depth=depth, category=category, also=bm25)
+            asked = vectors() if callable(vectors) else vectors
+            found = self._matrix.nearest(connection, asked, depth=depth, category=category, also=bm25)
             found += _without_vector(connection, bm25.keys() - {each.skill_id for each in found})
             candidates = [_candidate(each, bm25.get(each.skill_id)) for each in found]
             return sorted(candidates, key=lambda candidate: candidate.skill_name)

@@ -19,11 +19,9 @@ INSERT INTO session(id, project_id, user_id, started_at) VALUES (?, ?, ?, ?) ON 
 _ADD: Final = """
 INSERT INTO search(id, searched_at, query, query_hash, query_vector, model_id, session_id, user_id, project_id,
                    filters, weights_version, explored, confidence, degraded, elapsed_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
-_ADD_RESULT: Final = """
-INSERT INTO search_result(search_id, position, skill_name, score, components) VALUES (?, ?, ?, ?, ?)
-"""
+_ADD_RESULTS: Final = "INSERT INTO search_result(search_id, position, skill_name, score, components) VALUES "
 _SEARCH: Final = """
 SELECT id, searched_at, query, query_hash, query_vector, model_id, session_id, user_id, project_id, filters,
        weights_version, explored, confidence, degraded, elapsed_ms
@@ -46,40 +44,42 @@ class SqliteSearchLog:
     def start_recording(self, search: SearchRecord) -> Callable[[], None]:
         if not self._keep_questions:
             search = msgspec.structs.replace(search, query=None)
+        added = (
+            search.id,
+            search.searched_at,
+            search.query,
+            search.query_hash,
+            search.query_vector,
+            search.model_id,
+            search.session_id,
+            search.user_id,
+            search.project_id,
+            encode(search.filters),
+            search.weights_version,
+            search.explored,
+            search.confidence,
+            encode(search.degraded),
+            search.elapsed_ms,
+        )
+        cells = [
+            cell
+            for r in search.results
+            for cell in (search.id, r.position, r.skill_name, r.score, encode(r.components))
+        ]
 
+        # Whoever asked puts the answer into words meanwhile, and each statement must wait for the interpreter's lock
+        # once: so there are few of them.
         def unit(connection: apsw.Connection) -> None:
-            kept = _find(connection, search.id)
-            if kept is not None:
-                require_same("search", search.id, kept, search)
-                return
             if search.session_id is not None:
                 connection.execute(
                     _ENSURE_SESSION, (search.session_id, search.project_id, search.user_id, search.searched_at)
                 )
-            connection.execute(
-                _ADD,
-                (
-                    search.id,
-                    search.searched_at,
-                    search.query,
-                    search.query_hash,
-                    search.query_vector,
-                    search.model_id,
-                    search.session_id,
-                    search.user_id,
-                    search.project_id,
-                    encode(search.filters),
-                    search.weights_version,
-                    search.explored,
-                    search.confidence,
-                    encode(search.degraded),
-                    search.elapsed_ms,
-                ),
-            )
-            connection.executemany(
-                _ADD_RESULT,
-                [(search.id, r.position, r.skill_name, r.score, encode(r.components)) for r in search.results],
-            )
+            connection.execute(_ADD, added)
+            kept = None if connection.changes() else _find(connection, search.id)
+            if kept is not None:
+                require_same("search", search.id, kept, search)
+            elif cells:
+                connection.execute(_ADD_RESULTS + ", ".join(["(?, ?, ?, ?, ?)"] * len(search.results)), cells)
 
         return self._db.submit("record_search", unit).result
 

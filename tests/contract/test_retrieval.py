@@ -53,6 +53,12 @@ def test_candidates_are_the_union_of_both_sides_in_the_order_of_names(library: S
     assert names(library.candidates("stripes", question(NORTH), depth=1)) == ["apple", "zebra"]
 
 
+def test_vectors_may_still_be_on_their_way(library: Store, question: Windows) -> None:
+    asked = question(NORTH)
+    assert library.candidates("stripes", lambda: asked, depth=1) == library.candidates("stripes", asked, depth=1)
+    assert library.candidates("stripes", lambda: None, depth=5) == library.candidates("stripes", None, depth=5)
+
+
 def test_without_vectors_the_text_alone_is_searched(library: Store) -> None:
     found = library.candidates("stripes", None, depth=5)
     assert names(found) == ["mango", "zebra"]
