@@ -59,13 +59,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     epochs: int = 3
     documents_per_step: int = 96
-    questions_per_document: int = 2
+    questions_per_document: int = 3
     learning_rate: float = 8e-4
     temperature: float = 0.05
     backward_weight: float = 0.5
     rank: int = 32
     alpha: int = 64
-    document_tokens: int = 192
+    document_tokens: int = 224
     question_tokens: int = 128
     group_size: int = 4
     duplicate_cosine: float = 0.85
