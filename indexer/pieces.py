@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -13,11 +13,13 @@ from indexer.document import SkillDocument
 from indexer.markdown import Line, read_lines
 
 # Raise it when the same document would give other pieces or other embedded texts: the index is then built anew.
-PIECES_SCHEMA = 1
+PIECES_SCHEMA = 2
 
 PIECE_CHARS = 1_200
 MAX_PIECES = 64
 HEAD_CHARS = 1_200
+# More would gain nothing (DECISIONS.md, PIECES), and each costs index time and room.
+EMBEDDED_PIECES = 3
 
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]?(?=\s)|[\u3002\uff01\uff1f\uff1b][\u300d\u300f\u201d\uff09]?")
 # Scripts written without spaces between words: kana and Han, with their punctuation and full-width forms.
@@ -92,6 +94,15 @@ def embedded_text(document: SkillDocument) -> str:
     It is never empty.
     """
     return f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}".strip()
+
+
+def piece_texts(document: SkillDocument, pieces: Sequence[Piece]) -> list[str]:
+    """Return the texts whose vectors stand for the first 3 body pieces of a document, in order, each with its name.
+
+    A piece alone hardly says what it is about. A document without a body has none.
+    """
+    body = [piece for piece in pieces if piece.kind == "body"]
+    return [f"{_spoken_name(document)}. {piece.text}" for piece in body[:EMBEDDED_PIECES]]
 
 
 def _summary(document: SkillDocument) -> str:

@@ -23,7 +23,7 @@ from embeddings.protocol import Encoder
 from indexer.discovery import Found, Unreadable, find_documents
 from indexer.document import SkillDocument, UnparsableDocument, content_hash, parse_document, read_bytes
 from indexer.naming import Assigned, Claim, Named, assign_names
-from indexer.pieces import PIECES_SCHEMA, embedded_text, split
+from indexer.pieces import PIECES_SCHEMA, Piece, embedded_text, piece_texts, split
 from indexer.report import Copy, IndexReport, Problem, Progress, Shadowed, Unparsable
 from store.clock import format_time, system_clock
 from store.protocol import Store
@@ -61,6 +61,19 @@ class _Work:
     found: Found
     skill_name: str
     kind: Literal["added", "changed", "embedded"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A document that was read and cut, ready to be embedded."""
+
+    work: _Work
+    document: SkillDocument
+    pieces: list[Piece]
+
+    def texts(self) -> list[str]:
+        """Return what is embedded: the text that stands for the whole document, then those of its first pieces."""
+        return [embedded_text(self.document), *piece_texts(self.document, self.pieces)]
 
 
 @dataclass(slots=True)
@@ -255,15 +268,18 @@ class _Run:
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="skillrank-index") as pool:
             for start in range(0, len(plan.work), BATCH):
                 batch = list(self._read(plan.work[start : start + BATCH]))
-                vectors = encoder.encode_documents([embedded_text(document) for _, document in batch])
+                texts = [each.texts() for each in batch]
+                # In one call, so that the encoder puts texts of like length together, whatever they belong to.
+                vectors = encoder.encode_documents([text for own in texts for text in own])
+                of_each = np.split(vectors, np.cumsum([len(own) for own in texts], dtype=np.intp))[:-1]
                 # The writers commit one batch while the model works on the next.
                 for write in pending:
                     write.result()
                 pending = [
-                    pool.submit(self._write, document, work.skill_name, vector, generation.generation)
-                    for (work, document), vector in zip(batch, vectors, strict=True)
+                    pool.submit(self._write, each, own, generation.generation)
+                    for each, own in zip(batch, of_each, strict=True)
                 ]
-                self._done.update(work.kind for work, _ in batch)
+                self._done.update(each.work.kind for each in batch)
                 taken = min(start + BATCH, len(plan.work))
                 self._on_progress(Progress(stage="indexing", done=taken, total=len(plan.work)))
                 if self._should_stop():
@@ -276,17 +292,20 @@ class _Run:
             self._store.publish_generation(generation.generation)
         return generation
 
-    def _read(self, batch: Sequence[_Work]) -> Iterator[tuple[_Work, SkillDocument]]:
+    def _read(self, batch: Sequence[_Work]) -> Iterator[_Ready]:
         for work in batch:
             try:
-                yield work, parse_document(read_bytes(work.found), work.found)
+                document = parse_document(read_bytes(work.found), work.found)
             except UnparsableDocument as error:  # it changed since it was scanned
                 self._unparsable.append(Unparsable(path=error.path, reason=error.reason))
+            else:
+                yield _Ready(work, document, split(document))
 
-    def _write(self, document: SkillDocument, skill_name: str, vector: NDArray[np.float32], generation: int) -> int:
+    def _write(self, ready: _Ready, vectors: NDArray[np.float32], generation: int) -> int:
+        document = ready.document
         return self._store.write_document(
             DocumentWrite(
-                skill_name=skill_name,
+                skill_name=ready.work.skill_name,
                 declared_name=document.skill_name,
                 category=document.category,
                 description=document.description,
@@ -310,9 +329,10 @@ class _Run:
                         span_start=piece.start,
                         span_end=piece.end,
                     )
-                    for piece in split(document)
+                    for piece in ready.pieces
                 ],
-                vector=vector,
+                vector=vectors[0],
+                piece_vectors=vectors[1:],
             ),
             generation,
         )

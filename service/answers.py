@@ -29,7 +29,8 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Components(msgspec.Struct, frozen=True, kw_only=True):
     """What made a score: it is the sum of log_relevance, success, speed, choice, co_use, phase and scope.
 
-    Each but the first is bounded and can be switched off by its weight.
+    Each but the first is bounded and can be switched off by its weight. `similarity` is the cosine of the question and
+    the whole document, `piece_similarity` that of the nearest of its first pieces, None where it was not looked at.
     """
 
     log_relevance: float
@@ -41,6 +42,7 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
     scope: float
     fused: float
     similarity: float | None
+    piece_similarity: float | None
     bm25: float | None
     fits: bool
 
@@ -70,7 +72,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the document that speaks to the question, with those of its words that stand there, rarest first.
 
-    Without any it is the beginning, where the meaning was found.
+    Without any it is the nearest in meaning of the document's first pieces.
     """
 
     heading: str

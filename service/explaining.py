@@ -25,11 +25,15 @@ _USES_TO_TELL: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Candidates with everything that is known of them, in the order of the candidates."""
+    """Candidates with everything that is known of them, in the order of the candidates.
+
+    `pieces` holds the cosines of documents' first pieces by skill id, for those of the candidates that have them.
+    """
 
     candidates: Sequence[Candidate]
     tallies: Sequence[Tally | None]
     fused: NDArray[np.float64]
+    pieces: Mapping[int, NDArray[np.float32]]
     scope: Sequence[SkillScope]
     after: str | None
     phase: str | None
@@ -72,7 +76,8 @@ def explain(
     results = []
     for position, (place, interval) in enumerate(zip(served, likely, strict=True), start=1):
         skill = skills[ranking.candidates[place].skill_name]
-        found = best_passage(sought, chunks.get(skill.skill_name, []))
+        near = ranking.pieces.get(skill.id, np.empty(0)).tolist()
+        found = best_passage(sought, chunks.get(skill.skill_name, []), near)
         text = found.text if found else ""
         told = f"{skill.skill_name} {skill.description or ''} {text}"
         results.append(
@@ -102,6 +107,12 @@ def _passage(sought: SoughtWords, found: Chunk | None) -> Passage | None:
     return Passage(heading=found.heading, text=shown, words=sought.words_in(shown))
 
 
+def nearest_piece(pieces: Mapping[int, NDArray[np.float32]], candidate: Candidate) -> float | None:
+    """Return the cosine of a candidate's nearest piece, None where it is not known."""
+    cosines = pieces.get(candidate.skill_id)
+    return None if cosines is None else max(cosines.tolist())
+
+
 def components(ranking: Ranking, place: int) -> Components:
     """Return what made a candidate's score."""
     candidate, blended = ranking.candidates[place], ranking.judgement.blend
@@ -119,6 +130,7 @@ def components(ranking: Ranking, place: int) -> Components:
         scope=further("scope"),
         fused=float(ranking.fused[place]),
         similarity=candidate.similarity,
+        piece_similarity=nearest_piece(ranking.pieces, candidate),
         bm25=candidate.bm25,
         fits=bool(blended.fits[place]),
     )

@@ -53,7 +53,8 @@ class SoughtWords:
 
     def weight_in(self, text: str) -> float:
         """Return how much of the question `text` holds, 0 or more."""
-        return sum(self._weight[stem] for stem in self.stems_in(text))
+        # Summed exactly: the order of a set must not tell two texts apart that hold the same.
+        return math.fsum(self._weight[stem] for stem in self.stems_in(text))
 
     def densest_in(self, text: str, characters: int) -> int:
         """Return where a stretch of so many characters begins that holds most of the question; 0 without any word."""
@@ -76,14 +77,33 @@ def _pattern(stem: str) -> str:
     return rf"\b{re.escape(stem)}" if len(stem) < _STEM_CHARACTERS and stem.isascii() else re.escape(stem)
 
 
-def best_passage(sought: SoughtWords, chunks: Sequence[Chunk]) -> Chunk | None:
-    """Return the body piece that holds most of the question, by its rarest words; the earliest of equals.
+def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Sequence[float] = ()) -> Chunk | None:
+    """Return the body piece that holds most of the question, by its rarest words, or among equals the nearest one.
 
-    Without a common word it is the first piece, the one that the document's vector is made of: there the meaning was
-    found. None when there is no body.
+    Words come first because they can be shown. Where several pieces hold equally much, or none holds a word, the
+    nearest in meaning is the one that speaks to the question; only a document's first pieces have vectors, so it is
+    one of those, when any of the equals is. Else it is the earliest.
+
+    Parameters
+    ----------
+    sought : SoughtWords
+    chunks : sequence of Chunk
+        Of one document, in order.
+    similarities : sequence of float
+        Cosines of the question with the first body pieces, in order; empty when they are not known.
+
+    Returns
+    -------
+    Chunk or None
+        None when there is no body.
     """
     pieces = [chunk for chunk in chunks if chunk.kind == "body"]
-    return max(pieces, key=lambda chunk: sought.weight_in(f"{chunk.heading}\n{chunk.text}"), default=None)
+    held = [sought.weight_in(f"{piece.heading}\n{piece.text}") for piece in pieces]
+    equals = [place for place, weight in enumerate(held) if weight == max(held)]
+    embedded = [place for place in equals if place < len(similarities)]
+    if embedded:
+        return pieces[max(embedded, key=lambda place: similarities[place])]
+    return pieces[equals[0]] if equals else None
 
 
 def excerpt(sought: SoughtWords, text: str) -> str:

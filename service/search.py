@@ -18,7 +18,7 @@ from embeddings.protocol import Encoder
 from service.answers import SearchAnswer, SearchRequest
 from service.confidence import CONFIDENCE_WORDS, fusion_settings, judge_confidence
 from service.encoders import Encoders
-from service.explaining import Ranking, components, explain
+from service.explaining import Ranking, components, explain, nearest_piece
 from service.learning import Learning
 from service.questions import checked_question, respelled, windows
 from service.ranking.blend import DEFAULT_WEIGHTS, Weights
@@ -37,6 +37,8 @@ from store.records import Candidate, SearchRecord, ServedSkill
 _GROUPED_PER_RESULT: Final = 3
 _GROUPED_AT_LEAST: Final = 20
 _GROUPED_AT_MOST: Final = 80
+# So many of the best by their whole documents are compared by their pieces too: twice what one answer may hold.
+_COMPARED_BY_PIECES: Final = 100
 
 _NO_VECTORS: Final[Future[NDArray[np.float32] | None]] = Future()
 _NO_VECTORS.set_result(None)
@@ -83,8 +85,9 @@ class SkillSearch:
         encoding, model_id, degraded = self._start_encoding(asked)
         words = self._store.vocabulary(asked)
         candidates = self._store.candidates(asked, encoding.result, depth=DEPTH, category=request.category)
-        one = _one_vector(encoding.result())
-        ranking = self._rank(candidates, request, one, model_id, weights=self.weights())
+        vectors = encoding.result()
+        one = _one_vector(vectors)
+        ranking = self._rank(candidates, request, vectors, model_id, weights=self.weights())
         first = [int(place) for place in ranking.explored.order[: request.limit]]
         skills = self._store.skills_named([candidates[place].skill_name for place in first])
         # A skill that another process removed since it was found is left out.
@@ -139,8 +142,7 @@ class SkillSearch:
         question = respelled(question, self._store.corrections(question))
         encoding, model_id, _ = self._start_encoding(question)
         candidates = self._store.candidates(question, encoding.result, depth=DEPTH, category=request.category)
-        one = _one_vector(encoding.result())
-        ranking = self._rank(candidates, request, one, model_id, weights=weights, lexical=lexical)
+        ranking = self._rank(candidates, request, encoding.result(), model_id, weights=weights, lexical=lexical)
         found = [
             candidates[place].skill_name for first, others in ranking.stands_for.items() for place in (first, *others)
         ]
@@ -166,17 +168,15 @@ class SkillSearch:
         self,
         candidates: Sequence[Candidate],
         request: SearchRequest,
-        question: NDArray[np.float32] | None,
+        vectors: NDArray[np.float32] | None,
         model_id: str | None,
         *,
         weights: Weights,
         lexical: float | None = None,
     ) -> Ranking:
-        fused = fused_relevance(
-            _column(candidate.similarity for candidate in candidates),
-            _column(candidate.bm25 for candidate in candidates),
-            **fusion_settings(model_id) | ({} if lexical is None else {"lexical_weight": lexical}),
-        )
+        question = _one_vector(vectors)
+        settings = fusion_settings(model_id) | ({} if lexical is None else {"lexical_weight": lexical})
+        fused, pieces = self._relevance(candidates, vectors, settings)
         groups = self._groups(candidates, fused, request, weights) if request.group else []
         fused = shared_relevance(fused, groups)
         names = [candidate.skill_name for candidate in candidates]
@@ -212,6 +212,7 @@ class SkillSearch:
             candidates=candidates,
             tallies=[known.get(name) for name in names],
             fused=fused,
+            pieces=pieces,
             scope=scope,
             after=after,
             phase=request.workflow_phase,
@@ -220,6 +221,22 @@ class SkillSearch:
             explored=explore(served, judgement.belief, weights, self._exploration, self._random),
             stands_for=stands_for,
         )
+
+    def _relevance(
+        self, candidates: Sequence[Candidate], vectors: NDArray[np.float32] | None, settings: dict[str, float]
+    ) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float32]]]:
+        """Return the fused relevance of the candidates, and the cosines of pieces by skill id, of the best of them."""
+        similarity = _column(candidate.similarity for candidate in candidates)
+        bm25 = _column(candidate.bm25 for candidate in candidates)
+        fused = fused_relevance(similarity, bm25, **settings)
+        if vectors is None:
+            return fused, {}
+        best = np.argsort(-fused, kind="stable")[:_COMPARED_BY_PIECES].tolist()
+        pieces = self._store.piece_similarities([candidates[place].skill_id for place in best], vectors)
+        if not pieces:
+            return fused, {}
+        piece = _column(nearest_piece(pieces, candidate) for candidate in candidates)
+        return fused_relevance(similarity, bm25, piece, **settings), pieces
 
     def _groups(
         self, candidates: Sequence[Candidate], fused: NDArray[np.float64], request: SearchRequest, weights: Weights

@@ -109,10 +109,10 @@ class Catalogue(Protocol):
         """
 
     def write_document(self, document: DocumentWrite, generation: int) -> int:
-        """Add or replace one document, with its pieces, text and vector, as one unit; return the skill's id.
+        """Add or replace one document, with its pieces, text and vectors, as one unit; return the skill's id.
 
         A skill of that name keeps its id, versions and history, also when it had been removed; another document
-        that was served under the name or from the path makes way. Raises `InvalidRecord` when the vector does not
+        that was served under the name or from the path makes way. Raises `InvalidRecord` when a vector does not
         have the generation's dimension.
         """
 
@@ -174,6 +174,24 @@ class Retrieval(Protocol):
         -------
         list of Candidate
             In the order of skill names; each has its similarity whenever the skill has a vector.
+        """
+
+    def piece_similarities(
+        self, skill_ids: Sequence[int], vectors: NDArray[np.float32]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Return how near the first pieces of these skills' documents are to a question, in the live generation.
+
+        Parameters
+        ----------
+        skill_ids : sequence of int
+        vectors : float32 (windows, dimension), rows L2-normalised
+            Vectors of another dimension than the live generation's measure nothing.
+
+        Returns
+        -------
+        dict of int to float32 (pieces,)
+            The cosine of each embedded piece, in order, with its nearest window, in [-1, 1] and exact to 0.001.
+            Skills without such vectors are left out.
         """
 
     def terms(self, text: str) -> list[str]:

@@ -76,7 +76,11 @@ class DocumentState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
-    """One document as the indexer hands it over; `vector` is float32 (dimension,), L2-normalised."""
+    """One document as the indexer hands it over.
+
+    `vector` is float32 (dimension,); `piece_vectors` is float32 (pieces, dimension), those of the first body pieces of
+    `chunks`, in order. All are L2-normalised.
+    """
 
     skill_name: str
     declared_name: str
@@ -95,6 +99,7 @@ class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
     copies: list[str] = []
     chunks: list[Chunk]
     vector: NDArray[np.float32]
+    piece_vectors: NDArray[np.float32] | None = None
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from store.records import (
 )
 from store.sqlite.database import Database
 from store.sqlite.fulltext import searchable
+from store.sqlite.piece_vectors import forget_generation_pieces, forget_skill_pieces, write_pieces
 from store.sqlite.rows import encode, one, record, require_same, rows, value
 
 _SKILL_COLUMNS: Final = """
@@ -234,7 +235,7 @@ class SqliteCatalogue:
 
     def write_document(self, document: DocumentWrite, generation: int) -> int:
         def unit(connection: apsw.Connection) -> int:
-            table = _vector_table(connection, generation, document.vector)
+            table = _vector_table(connection, generation, document)
             now = self._db.now()
             for (other,) in rows(connection, _OTHER_AT_PATH, (document.document_path, document.skill_name)):
                 _remove(connection, other, now)
@@ -256,6 +257,7 @@ class SqliteCatalogue:
                 ),
             )
             _write_vector(connection, table, skill_id, document.vector)
+            write_pieces(connection, skill_id, generation, document.piece_vectors)
             connection.execute(_MARK_EMBEDDED, (generation, skill_id, document.content_hash))
             return skill_id
 
@@ -336,6 +338,7 @@ def _drop_building(connection: apsw.Connection) -> None:
 
 def _forget_embedded(connection: apsw.Connection, generation: int) -> None:
     connection.execute("DELETE FROM skill_embedded WHERE generation = ?", (generation,))
+    forget_generation_pieces(connection, generation)
 
 
 def _create_vectors(connection: apsw.Connection, table: str, dimension: int) -> None:
@@ -346,7 +349,7 @@ def _create_vectors(connection: apsw.Connection, table: str, dimension: int) -> 
     )
 
 
-def _vector_table(connection: apsw.Connection, generation: int, vector: NDArray[np.float32]) -> str:
+def _vector_table(connection: apsw.Connection, generation: int, document: DocumentWrite) -> str:
     row = one(connection, _GENERATION_BY_ID, (generation,))
     found = record(Generation, row) if row else None
     if found is None or found.status == "retired":
@@ -354,12 +357,13 @@ def _vector_table(connection: apsw.Connection, generation: int, vector: NDArray[
             f"index generation {generation} is no longer written to: another index run replaced it; run it again",
             recorded={"generation": generation, "status": found.status if found else None},
         )
-    if vector.shape != (found.dimension,):
-        raise InvalidRecord(
-            f"a vector of shape {vector.shape} does not fit generation {generation}, whose dimension is "
-            f"{found.dimension}",
-            field="vector",
-        )
+    for field, given, axes in (("vector", document.vector, 1), ("piece_vectors", document.piece_vectors, 2)):
+        if given is not None and (given.ndim != axes or given.shape[-1] != found.dimension):
+            raise InvalidRecord(
+                f"{field} of shape {given.shape} does not fit generation {generation}, whose dimension is "
+                f"{found.dimension}",
+                field=field,
+            )
     return LIVE_VECTORS if found.status == "live" else NEXT_VECTORS
 
 
@@ -399,6 +403,7 @@ def _remove(connection: apsw.Connection, skill_id: int, now: str) -> None:
     connection.execute(_DROP_CHUNKS, (skill_id,))
     connection.execute(_DROP_TEXT, (skill_id,))
     connection.execute("DELETE FROM skill_embedded WHERE skill_id = ?", (skill_id,))
+    forget_skill_pieces(connection, skill_id)
     for status, table in (("live", LIVE_VECTORS), ("building", NEXT_VECTORS)):
         if _generation(connection, status) is not None:
             connection.execute(f"DELETE FROM {table} WHERE skill_id = ?", (skill_id,))

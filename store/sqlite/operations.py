@@ -36,6 +36,11 @@ _DRIFT: Final = {
     "documents have no pieces": f"""
 SELECT count(*) FROM ({_SERVED} EXCEPT SELECT skill_id FROM skill_chunk)
 """,
+    # What a generation that was given up or a removed skill would leave behind.
+    "sets of piece vectors belong to no document": """
+SELECT count(*) FROM (SELECT generation, skill_id FROM skill_piece_vectors
+                      EXCEPT SELECT generation, skill_id FROM skill_embedded)
+""",
 }
 _HAS_VECTORS: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'skill_vector'"
 _VECTOR_DRIFT: Final = {

@@ -16,6 +16,7 @@ from store.sqlite.database import Database
 from store.sqlite.duplicates import NearDuplicates
 from store.sqlite.fulltext import body_weight, match_any, terms_of
 from store.sqlite.matrix import Found, VectorMatrix
+from store.sqlite.piece_vectors import piece_similarities
 from store.sqlite.rows import encode, one, rows
 from store.sqlite.spelling import Spelling
 from store.sqlite.vocabulary import SMALL_LIBRARY, Vocabulary
@@ -66,6 +67,13 @@ class SqliteRetrieval:
             return sorted(candidates, key=lambda candidate: candidate.skill_name)
 
         return self._db.read("candidates", query)
+
+    def piece_similarities(
+        self, skill_ids: Sequence[int], vectors: NDArray[np.float32]
+    ) -> dict[int, NDArray[np.float32]]:
+        return self._db.read(
+            "piece_similarities", lambda connection: piece_similarities(connection, skill_ids, vectors)
+        )
 
     def terms(self, text: str) -> list[str]:
         return terms_of(text)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embeddings.protocol import Encoder
 from indexer.discovery import Found, find_documents
 from indexer.document import SkillDocument, UnparsableDocument, parse_document, read_bytes
-from indexer.pieces import PIECES_SCHEMA, embedded_text
+from indexer.pieces import EMBEDDED_PIECES, PIECES_SCHEMA, embedded_text
 from service.demo.replay import LIBRARY
 from store.protocol import Store
 from store.records import Chunk, DocumentWrite
@@ -47,7 +47,10 @@ def make_library(folder: Path, count: int, *, seed: int = 0) -> Path:
 
 
 def write_variants(store: Store, encoder: Encoder, root: Path, count: int, *, seed: int = 0) -> None:
-    """Write `count` skills: documents below `root` with other names, bodies cut short, and vectors moved a little."""
+    """Write `count` skills: documents below `root` with other names, bodies cut short, and vectors moved a little.
+
+    Each has as many piece vectors as a document can have, made from its original's vector like its own.
+    """
     rng = np.random.default_rng(seed)
     documents = _parsed(root)[:_ENCODED]
     vectors = encoder.encode_documents([embedded_text(document) for document in documents])
@@ -60,13 +63,13 @@ def write_variants(store: Store, encoder: Encoder, root: Path, count: int, *, se
     with ThreadPoolExecutor(64) as pool:
         for start in range(0, count, 4096):
             numbers = np.arange(start, min(start + 4096, count))
-            away = rng.standard_normal((len(numbers), encoder.dimension), dtype=np.float32)
-            moved = vectors[numbers % len(documents)] + away * (_DISTANCE / encoder.dimension**0.5)
-            moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+            away = rng.standard_normal((len(numbers), 1 + EMBEDDED_PIECES, encoder.dimension), dtype=np.float32)
+            moved = vectors[numbers % len(documents), None] + away * (_DISTANCE / encoder.dimension**0.5)
+            moved /= np.linalg.norm(moved, axis=2, keepdims=True)
             list(pool.map(write, numbers.tolist(), moved))
 
 
-def _variant(document: SkillDocument, number: int, vector: NDArray[np.float32]) -> DocumentWrite:
+def _variant(document: SkillDocument, number: int, vectors: NDArray[np.float32]) -> DocumentWrite:
     name, body = f"{document.skill_name}-{number}", document.body[:_BODY_CHARS]
     return DocumentWrite(
         skill_name=name,
@@ -79,7 +82,8 @@ def _variant(document: SkillDocument, number: int, vector: NDArray[np.float32]) 
         content_hash=str(number),
         size_bytes=len(body),
         chunks=[Chunk(ordinal=1, kind="body", heading="", text=body, span_start=0, span_end=len(body))],
-        vector=vector,
+        vector=vectors[0],
+        piece_vectors=vectors[1:],
     )
 
 

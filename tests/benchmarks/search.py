@@ -14,7 +14,7 @@ from pathlib import Path
 from embeddings.protocol import Encoder
 from indexer.discovery import Found, find_documents
 from indexer.document import UnparsableDocument, parse_document, read_bytes
-from indexer.pieces import embedded_text
+from indexer.pieces import embedded_text, piece_texts, split
 from indexer.run import BATCH, run_index
 from service.answers import SearchRequest
 from service.encoders import Encoders
@@ -53,7 +53,8 @@ def main() -> None:
         encoders = Encoders(arguments.model, folder / "models")
         encoder = encoders.load()
         texts = _texts(root)
-        print(f"{len(texts)} documents under {arguments.folder or 'a made library'}, model {encoder.model_id}")
+        told = f"{len(texts)} documents in {sum(map(len, texts))} texts"
+        print(f"{told} under {arguments.folder or 'a made library'}, model {encoder.model_id}")
         bare, whole = [], []
         for number in range(arguments.rounds):
             bare.append(seconds_of(lambda: _encode_in_batches(encoder, texts)))
@@ -118,20 +119,22 @@ def _loading(path: Path) -> tuple[float, float]:
     return took, grew
 
 
-def _texts(root: Path) -> list[str]:
+def _texts(root: Path) -> list[list[str]]:
+    """Return what is embedded of each document."""
     texts = []
     for found in find_documents([root]):
         if isinstance(found, Found):
             try:
-                texts.append(embedded_text(parse_document(read_bytes(found), found)))
+                document = parse_document(read_bytes(found), found)
             except UnparsableDocument:
                 continue
+            texts.append([embedded_text(document), *piece_texts(document, split(document))])
     return texts
 
 
-def _encode_in_batches(encoder: object, texts: list[str]) -> None:
+def _encode_in_batches(encoder: Encoder, texts: list[list[str]]) -> None:
     for start in range(0, len(texts), BATCH):
-        encoder.encode_documents(texts[start : start + BATCH])  # type: ignore[attr-defined]
+        encoder.encode_documents([text for own in texts[start : start + BATCH] for text in own])
 
 
 if __name__ == "__main__":

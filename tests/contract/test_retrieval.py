@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from store.errors import NotFound
+from store.errors import InvalidRecord, NotFound
 from store.protocol import Store
 from store.records import Candidate, Chunk, DocumentWrite
 
@@ -375,6 +375,107 @@ def test_searches_see_one_whole_generation_while_others_are_published(
     assert failures == []
     assert set(seen) <= {(1.0, 1.0, 1.0), (0.0, 0.0, 0.0)}
     assert seen
+
+
+# --- pieces --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pieced(library: Store, generation: int, document: Make, question: Windows) -> Store:
+    """Zebra has two pieces, apple one, mango none."""
+    library.write_document(document("zebra", vector=EAST, piece_vectors=question(NORTH, NORTHEAST)), generation)
+    library.write_document(document("apple", vector=NORTH, piece_vectors=question(UP)), generation)
+    return library
+
+
+def pieces_of(store: Store, asked: np.ndarray, *skill_names: str) -> dict[str, list[float]]:
+    wanted = {store.skill(name).id: name for name in skill_names}
+    found = store.piece_similarities(list(wanted), asked)
+    assert all(cosines.dtype == np.float32 for cosines in found.values())
+    return {wanted[skill_id]: pytest.approx(cosines.tolist(), abs=1e-3) for skill_id, cosines in found.items()}
+
+
+def test_piece_similarities_are_the_cosines_of_each_piece_in_order(pieced: Store, question: Windows) -> None:
+    found = pieces_of(pieced, question(NORTH), "apple", "mango", "zebra")
+    assert found == {"zebra": [1.0, 0.5**0.5], "apple": [0.0]}
+
+
+def test_piece_similarities_are_those_of_the_nearest_window(pieced: Store, question: Windows) -> None:
+    assert pieces_of(pieced, question(UP, EAST), "zebra", "apple") == {"zebra": [0.0, 0.5**0.5], "apple": [1.0]}
+
+
+def test_piece_similarities_are_given_for_the_skills_asked_about_only(pieced: Store, question: Windows) -> None:
+    assert list(pieces_of(pieced, question(NORTH), "apple")) == ["apple"]
+    assert pieced.piece_similarities([], question(NORTH)) == {}
+    assert pieced.piece_similarities([999], question(NORTH)) == {}
+
+
+def test_a_question_without_windows_or_of_another_model_is_near_no_piece(pieced: Store) -> None:
+    wanted = [pieced.skill("zebra").id]
+    assert pieced.piece_similarities(wanted, np.empty((0, 4), dtype=np.float32)) == {}
+    assert pieced.piece_similarities(wanted, np.ones((1, 3), dtype=np.float32)) == {}
+    # Half as long, so that the bytes of two pieces would pass for four.
+    assert pieced.piece_similarities(wanted, np.ones((1, 2), dtype=np.float32)) == {}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pieces_are_stored_exactly_to_a_thousandth(
+    store: Store, generation: int, document: Make, question: Windows, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    vectors, asked = (question(*random.normal(size=(count, 4)).tolist()) for count in (9, 3))
+    skill_id = store.write_document(document("one", piece_vectors=vectors), generation)
+    found = store.piece_similarities([skill_id], asked)[skill_id]
+    assert found == pytest.approx((vectors @ asked.T).max(axis=1), abs=1e-3)
+    assert np.abs(found).max() <= 1.0
+
+
+def test_a_changed_document_has_its_new_pieces_only(
+    pieced: Store, generation: int, document: Make, question: Windows
+) -> None:
+    pieced.write_document(document("zebra", piece_vectors=question(UP), content_hash="new"), generation)
+    pieced.write_document(document("apple", piece_vectors=None, content_hash="new"), generation)
+    assert pieces_of(pieced, question(UP), "zebra", "apple") == {"zebra": [1.0]}
+    pieced.write_document(document("zebra", piece_vectors=question(UP)[:0], content_hash="newer"), generation)
+    assert pieces_of(pieced, question(UP), "zebra") == {}
+
+
+def test_a_removed_document_has_no_pieces_also_when_it_comes_back_without(
+    pieced: Store, generation: int, document: Make, question: Windows
+) -> None:
+    pieced.remove_document(pieced.skill("zebra").id)
+    assert pieces_of(pieced, question(NORTH), "zebra") == {}
+    pieced.write_document(document("zebra"), generation)
+    assert pieces_of(pieced, question(NORTH), "zebra") == {}
+    assert pieced.check() == []
+
+
+def test_pieces_are_those_of_the_generation_that_is_served(pieced: Store, document: Make, question: Windows) -> None:
+    building = pieced.open_generation("model-b", 4, 1).generation
+    pieced.write_document(document("zebra", piece_vectors=question(UP)), building)
+    pieced.write_document(document("mango", piece_vectors=question(UP)), building)
+    assert pieces_of(pieced, question(UP), "zebra", "mango") == {"zebra": [0.0, 0.0]}
+    pieced.publish_generation(building)
+    assert pieces_of(pieced, question(UP), "zebra", "mango", "apple") == {"zebra": [1.0], "mango": [1.0]}
+    assert pieced.check() == []
+
+
+def test_a_generation_that_is_given_up_leaves_no_pieces(pieced: Store, document: Make, question: Windows) -> None:
+    building = pieced.open_generation("model-b", 4, 1).generation
+    pieced.write_document(document("mango", piece_vectors=question(UP)), building)
+    pieced.open_generation("model-a", 4, 1)
+    assert pieces_of(pieced, question(UP), "mango") == {}
+    assert pieced.check() == []
+
+
+def test_pieces_of_another_dimension_are_refused_and_nothing_is_written(
+    store: Store, generation: int, document: Make
+) -> None:
+    for shape in ((2, 3), (4,), (1, 2, 4)):
+        with pytest.raises(InvalidRecord) as refused:
+            store.write_document(document("one", piece_vectors=np.ones(shape, dtype=np.float32)), generation)
+        assert refused.value.field == "piece_vectors"
+    assert store.counts() == (0, 0)
 
 
 # --- similar skills ------------------------------------------------------------------------------------------

@@ -280,6 +280,21 @@ def test_searches_from_before_are_counted_like_those_after(
     assert opened().aggregate().searches == 2
 
 
+def test_down_from_piece_vectors_leaves_an_index_that_is_completed_when_it_comes_up_again(
+    runner: MigrationRunner, opened: Callable[[], SqliteStore]
+) -> None:
+    store = opened()
+    before = store.open_generation("model", 4, 2)
+    store.close()
+    for version in range(NEWEST, 6, -1):
+        runner.rollback_migration(version)
+    again = opened()
+    live = again.live_generation()
+    assert live is not None
+    # What was made without pieces says so: the next index run builds it anew.
+    assert (live.generation, live.pieces_schema) == (before.generation, 1)
+
+
 def test_down_to_nothing_works_with_data_and_vectors(
     runner: MigrationRunner, opened: Callable[[], SqliteStore]
 ) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import apsw
 import pytest
 
 from embeddings.hashing import HashingEncoder
 from indexer.discovery import RootNotFound
+from indexer.pieces import PIECES_SCHEMA
 from indexer.report import IndexReport
 from indexer.run import BATCH, run_index
 from store.protocol import Store
@@ -244,6 +247,64 @@ def test_the_old_generation_serves_until_the_new_one_is_whole(
     assert live.dimension == 32
     assert store.building_generation() is None
     assert nearest(store, other, "skill-7 does useful things") == "skill-7"
+
+
+def pieces_of(store: Store, source: CountingSource, name: str, question: str) -> list[float]:
+    skill_id = store.skill(name).id
+    found = store.piece_similarities([skill_id], source.encoder.encode_questions([question]))
+    return [round(float(cosine), 2) for cosine in found.get(skill_id, [])]
+
+
+def test_the_first_pieces_are_embedded_beside_the_document(store: Store, source: CountingSource, root: Path) -> None:
+    sections = [f"## Part {number}\n\n" + f"{word} " * 180 for number, word in enumerate(("ink", "oil", "wax", "tar"))]
+    path = put(root / "long", "long")
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + "\n\n".join(sections), encoding="utf-8")
+    run_index(store, source, [root])
+    ids = {name: store.skill(name).id for name in names(store)}
+    found = store.piece_similarities(list(ids.values()), source.encoder.encode_questions(["oil"]))
+    assert {name: len(found[skill_id]) for name, skill_id in ids.items()} == {
+        "find-flaky-tests": 1,
+        "fix-types": 1,
+        "long": 3,
+        "tune-queries": 1,
+    }
+    cosines = found[ids["long"]].tolist()
+    assert max(range(3), key=cosines.__getitem__) == 1
+    assert pieces_of(store, source, "fix-types", "fix types. # fix-types\n\nSteps.") == [1.0]
+    path.write_text("---\nname: long\ndescription: nothing more\n---\n", encoding="utf-8")
+    run_index(store, source, [root])
+    assert pieces_of(store, source, "long", "oil") == []
+
+
+def test_an_index_without_pieces_serves_until_one_with_them_is_whole(
+    store: Store, source: CountingSource, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("indexer.run.PIECES_SCHEMA", PIECES_SCHEMA - 1)
+        before.setattr("indexer.run.piece_texts", lambda *_: [])
+        run_index(store, source, [root])
+    assert pieces_of(store, source, "fix-types", "steps") == []
+    for number in range(BATCH):
+        put(root / f"skill-{number}", f"skill-{number}")
+    assert not run_index(store, source, [root], should_stop=lambda: True).complete
+    live, building = store.live_generation(), store.building_generation()
+    assert live is not None
+    assert building is not None
+    assert (live.pieces_schema, building.pieces_schema) == (PIECES_SCHEMA - 1, PIECES_SCHEMA)
+    assert nearest(store, source, "fix-types does useful things") == "fix-types"
+    assert all(pieces_of(store, source, name, "steps") == [] for name in names(store))
+    run_index(store, source, [root])
+    assert all(len(pieces_of(store, source, name, "steps")) == 1 for name in names(store))
+    assert store.check() == []
+
+
+def test_a_check_names_piece_vectors_that_belong_to_no_document(
+    store: Store, source: CountingSource, root: Path, tmp_path: Path
+) -> None:
+    run_index(store, source, [root])
+    with closing(apsw.Connection(str(tmp_path / "index.db"))) as other:
+        other.execute("DELETE FROM skill_embedded").fetchall()
+    assert any(problem.startswith("3 sets of piece vectors belong to no document") for problem in store.check())
 
 
 def test_a_store_that_is_open_elsewhere_answers_from_the_new_index(

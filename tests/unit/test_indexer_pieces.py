@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from indexer.discovery import Found
 from indexer.document import SkillDocument, parse_document
 from indexer.markdown import read_lines
-from indexer.pieces import HEAD_CHARS, MAX_PIECES, PIECE_CHARS, Piece, embedded_text, split
+from indexer.pieces import HEAD_CHARS, MAX_PIECES, PIECE_CHARS, Piece, embedded_text, piece_texts, split
 
 PARAGRAPH = "Fold the corner to the middle and press the edge flat. " * 8
 
@@ -121,6 +121,19 @@ class TestEmbeddedText:
 
     def test_is_never_empty(self) -> None:
         assert embedded_text(document("", "---", ""))
+
+    def test_pieces_are_embedded_with_the_name_of_their_document(self) -> None:
+        short = document("# Title\n\nText.", "fold-paper_crane")
+        assert piece_texts(short, split(short)) == ["fold paper crane. # Title\n\nText."]
+
+    def test_the_first_three_body_pieces_are_embedded_in_order(self) -> None:
+        long = document((PARAGRAPH + "\n\n") * 20)
+        pieces = split(long)
+        assert len(pieces) > 5
+        assert piece_texts(long, pieces) == [f"fold crane. {piece.text}" for piece in pieces[1:4]]
+
+    def test_a_document_without_body_has_no_piece_to_embed(self) -> None:
+        assert piece_texts(document(""), split(document(""))) == []
 
 
 class TestReadLines:

@@ -64,7 +64,32 @@ def test_the_passage_with_most_of_the_questions_words_is_chosen() -> None:
     assert chosen.ordinal == 2
 
 
-def test_without_a_shared_word_the_beginning_is_shown_where_the_meaning_was_found() -> None:
+def test_without_a_shared_word_the_nearest_of_the_embedded_pieces_is_shown() -> None:
+    pieces = [piece(0, "flaky"), piece(1, "rerun the tests"), piece(2, "rest"), piece(3, "end"), piece(4, "notes")]
+    assert best_passage(sought("spreadsheet"), pieces, [0.1, 0.3, 0.2]) is pieces[2]
+    assert best_passage(sought("spreadsheet"), pieces, [-0.3, -0.3, -0.2]) is pieces[3]
+
+
+def test_among_pieces_that_hold_equally_much_the_nearest_is_shown() -> None:
+    pieces = [piece(1, "flaky tests"), piece(2, "rest"), piece(3, "tests are flaky"), piece(4, "flaky, tests")]
+    assert best_passage(sought("flaky", "tests"), pieces, [0.1, 0.9, 0.2]) is pieces[2]
+    # No vector tells of the last one; of the others none holds as much.
+    assert best_passage(sought("flaky", "tests"), pieces[1:2] * 3 + pieces[3:], [0.1, 0.9, 0.2]) is pieces[3]
+
+
+def test_nearness_never_beats_a_word() -> None:
+    pieces = [piece(1, "rest"), piece(2, "rerun the tests")]
+    assert best_passage(sought("tests"), pieces, [0.9, 0.1]) is pieces[1]
+
+
+def test_texts_that_hold_the_same_words_hold_equally_much_in_any_order() -> None:
+    rare = [Term(word, word, holders) for holders, word in enumerate(("alpha", "beta", "gamma", "delta", "epsilon"))]
+    words = [term.word for term in rare]
+    both = [SoughtWords(rare).weight_in(" ".join(order)) for order in (words, words[::-1], words[2:] + words[:2])]
+    assert len(set(both)) == 1
+
+
+def test_without_a_shared_word_or_known_nearness_the_beginning_is_shown() -> None:
     chosen = best_passage(sought("spreadsheet"), [piece(0, "flaky"), piece(1, "rerun the tests"), piece(2, "rest")])
     assert chosen is not None
     assert chosen.ordinal == 1

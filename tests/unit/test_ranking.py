@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from service.ranking.blend import DEFAULT_WEIGHTS, blend
-from service.ranking.fusion import DEPTH, LEXICAL_WEIGHT, fused_relevance
+from service.ranking.fusion import DEPTH, LEXICAL_WEIGHT, PIECE_WEIGHT, fused_relevance
 from service.ranking.reasons import History, reasons, seconds_in_words
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -76,6 +76,21 @@ def test_a_model_of_unknown_spread_is_read_by_the_spread_of_its_candidates() -> 
     fused = fused_relevance(similarity, nothing, spread=None)
     assert fused == pytest.approx(fused_relevance(similarity / 10, nothing, spread=None))
     assert fused.std() == pytest.approx(1.0)
+
+
+def test_the_nearest_piece_moves_its_skill_by_a_fifth_and_no_other() -> None:
+    similarity, bm25 = np.array([0.5, 0.4, 0.3]), np.array([3.0, np.nan, 1.0])
+    alone = fused_relevance(similarity, bm25, spread=0.05)
+    fused = fused_relevance(similarity, bm25, np.array([np.nan, 0.6, 0.3]), spread=0.05)
+    assert fused - alone == pytest.approx([0.0, PIECE_WEIGHT * (0.6 - 0.4) / 0.05, 0.0])
+
+
+def test_pieces_leave_the_scale_of_a_model_of_unknown_spread_as_it_is() -> None:
+    similarity, nothing = np.array([0.9, 0.8, 0.85, 0.7]), np.full(4, np.nan)
+    alone = fused_relevance(similarity, nothing)
+    fused = fused_relevance(similarity, nothing, np.array([0.1, np.nan, np.nan, np.nan]))
+    assert fused[1:] == pytest.approx(alone[1:])
+    assert fused[0] < alone[0]
 
 
 def test_a_word_match_past_the_depth_counts_as_the_worst_that_was_looked_at() -> None:
