@@ -18,7 +18,7 @@ PIECES_SCHEMA = 2
 PIECE_CHARS = 1_200
 MAX_PIECES = 64
 HEAD_CHARS = 1_200
-# More would gain nothing (DECISIONS.md, PIECES), and each costs index time and room.
+# Three more gain nothing that can be measured, and each costs index time and room.
 EMBEDDED_PIECES = 3
 
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]?(?=\s)|[\u3002\uff01\uff1f\uff1b][\u300d\u300f\u201d\uff09]?")
