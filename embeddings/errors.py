@@ -69,3 +69,7 @@ class InvalidExport(EmbeddingError):
 
 class TrainingFailed(EmbeddingError):
     """An adapter cannot be trained: the data, the model or the folder does not allow it."""
+
+
+class InvalidScale(EmbeddingError):
+    """A scale beside a model cannot be used; the model itself can."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from embeddings.errors import EmbeddingError, ExportFailed, InvalidExport
+from embeddings.errors import EmbeddingError, ExportFailed, InvalidExport, InvalidScale
 from embeddings.hashing import HashingEncoder
 from embeddings.layout import export_folder
 from embeddings.protocol import Encoder
+from embeddings.scale import Scale, read_scale, write_scale
 from embeddings.sources import ModelSource, resolve_source
 
 HASHING_MODEL: Final = "hashing"
@@ -28,11 +30,17 @@ class LoadedEncoder:
     runtime : {'onnx', 'sentence-transformers', 'hashing'}
     degraded : str or None
         Why a slower runtime than ONNX had to be taken, in words; None when nothing is amiss.
+    scale : Scale or None
+        How the model's cosines read, where that was measured and lies beside it.
+    scale_problem : str or None
+        Why a scale that lies there is not used, in words.
     """
 
     encoder: Encoder
     runtime: Literal["onnx", "sentence-transformers", "hashing"]
     degraded: str | None = None
+    scale: Scale | None = None
+    scale_problem: str | None = None
 
 
 def identify(model: str, *, adapter: Path | None = None) -> str:
@@ -62,7 +70,8 @@ def load_encoder(
 
     An export in ``cache_dir`` is used when it is whole; otherwise one is made, in a child process, which takes
     seconds and happens once for each ``model_id``. Torch is imported for neither. When no export can be had, the
-    model runs in sentence-transformers and `LoadedEncoder.degraded` says why.
+    model runs in sentence-transformers and `LoadedEncoder.degraded` says why. An adapter's scale is copied into the
+    export, for whoever has only that.
 
     Parameters
     ----------
@@ -90,18 +99,19 @@ def load_encoder(
 
     folder = export_folder(source.model_id, cache_dir)
     try:
-        return LoadedEncoder(OnnxEncoder(folder), "onnx")
+        return _with_scale(OnnxEncoder(folder), source, folder, carry=allow_export)
     except InvalidExport as invalid:
         reason = str(invalid)
     if allow_export:
         try:
             _export_in_child(source, cache_dir)
-            return LoadedEncoder(OnnxEncoder(folder), "onnx")
+            return _with_scale(OnnxEncoder(folder), source, folder, carry=True)
         except (ExportFailed, InvalidExport) as failure:
             reason = str(failure)
     from embeddings.transformer import TransformerEncoder  # noqa: PLC0415
 
-    return LoadedEncoder(TransformerEncoder(source), "sentence-transformers", reason)
+    scale, problem = _scale_in(source.adapter, source.model_id)
+    return LoadedEncoder(TransformerEncoder(source), "sentence-transformers", reason, scale, problem)
 
 
 def load_export(model_id: str, cache_dir: Path) -> LoadedEncoder | None:
@@ -121,10 +131,33 @@ def load_export(model_id: str, cache_dir: Path) -> LoadedEncoder | None:
         return LoadedEncoder(hashing, "hashing")
     from embeddings.onnx_runtime import OnnxEncoder  # noqa: PLC0415
 
+    folder = export_folder(model_id, cache_dir)
     try:
-        return LoadedEncoder(OnnxEncoder(export_folder(model_id, cache_dir)), "onnx")
+        encoder = OnnxEncoder(folder)
     except InvalidExport:
         return None
+    scale, problem = _scale_in(folder, model_id)
+    return LoadedEncoder(encoder, "onnx", scale=scale, scale_problem=problem)
+
+
+def _with_scale(encoder: Encoder, source: ModelSource, folder: Path, *, carry: bool) -> LoadedEncoder:
+    """Return what runs an export, with the scale that lies beside the adapter, or else with the export."""
+    beside, problem = _scale_in(source.adapter, source.model_id)
+    if beside is None and problem is None:
+        scale, problem = _scale_in(folder, source.model_id)
+        return LoadedEncoder(encoder, "onnx", scale=scale, scale_problem=problem)
+    if carry and beside is not None and _scale_in(folder, source.model_id)[0] != beside:
+        # Nothing is amiss here without the copy; whoever has only the export says what it lacks.
+        with suppress(OSError):
+            write_scale(folder, beside)
+    return LoadedEncoder(encoder, "onnx", scale=beside, scale_problem=problem)
+
+
+def _scale_in(folder: Path | None, model_id: str) -> tuple[Scale | None, str | None]:
+    try:
+        return (None, None) if folder is None else (read_scale(folder, model_id), None)
+    except InvalidScale as invalid:
+        return None, str(invalid)
 
 
 def _export_in_child(source: ModelSource, cache_dir: Path) -> None:

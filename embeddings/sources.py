@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from embeddings.errors import ModelNotFound
+from embeddings.scale import SCALE_FILE
 
 DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
 
@@ -25,6 +26,7 @@ _CONFIGURATION: Final = (".json", ".txt", ".model")
 _OTHER_RUNTIMES: Final = frozenset({"onnx", "openvino", "coreml"})
 # What `embeddings.training` tells of an adapter beside it.
 TRAINING_RECORD: Final = "training.json"
+_TOLD: Final = frozenset({TRAINING_RECORD, SCALE_FILE})
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _FINGERPRINT_LENGTH: Final = 12
 
@@ -89,7 +91,8 @@ def fingerprint_folder(folder: Path) -> str:
 
     These are the weights, tokenizer and configuration files: ``*.safetensors`` (``*.bin`` in a folder without
     any), ``*.json``, ``*.txt`` and ``*.model``, of the folder and its subfolders, but not of other runtimes'
-    subfolders (``onnx``, ``openvino``, ``coreml``) nor hidden ones, and not ``training.json``, which only tells.
+    subfolders (``onnx``, ``openvino``, ``coreml``) nor hidden ones, and not ``training.json`` and ``scale.json``, which
+    only tell.
 
     Returns
     -------
@@ -109,7 +112,7 @@ def _identifying_files(folder: Path) -> list[tuple[str, Path]]:
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in relative.parts)
-        told = relative.as_posix() == TRAINING_RECORD
+        told = relative.as_posix() in _TOLD
         if hidden or told or relative.parts[0] in _OTHER_RUNTIMES or not path.is_file():
             continue
         superseded = path.suffix == _PICKLED_WEIGHTS and any(path.parent.glob(f"*{_SAFE_WEIGHTS}"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from embeddings.errors import EmbeddingError
 from embeddings.loading import LoadedEncoder, identify, load_encoder, load_export
 from embeddings.protocol import Encoder
+from embeddings.scale import Scale
 
 
 class Encoders:
@@ -60,12 +61,17 @@ class Encoders:
             loaded = self._loaded.get(model_id)
             if loaded is None:
                 return None, self._problems[model_id]
-            return loaded.encoder, loaded.degraded
+            return loaded.encoder, loaded.degraded or loaded.scale_problem
 
     def runtime(self, model_id: str) -> str | None:
         """Return what runs a model in this process, None when it is not loaded."""
         loaded = self._loaded.get(model_id)
         return loaded.runtime if loaded else None
+
+    def scale(self, model_id: str) -> Scale | None:
+        """Return how a model's cosines read, where that lies beside the model; None while it is not loaded."""
+        loaded = self._loaded.get(model_id)
+        return loaded.scale if loaded else None
 
     def _find(self, model_id: str) -> LoadedEncoder:
         exported = load_export(model_id, self._cache_dir)

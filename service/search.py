@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.protocol import Encoder
+from embeddings.scale import Scale
 from service.answers import SearchAnswer, SearchRequest
-from service.confidence import CONFIDENCE_WORDS, fusion_settings, judge_confidence
+from service.confidence import CONFIDENCE_WORDS, fusion_settings, judge_confidence, scale_of
 from service.encoders import Encoders
 from service.explaining import Ranking, components, explain, nearest_piece
 from service.learning import Learning
@@ -105,7 +106,7 @@ class SkillSearch:
             filters=_filters(request),
             weights_version=ranking.weights.version,
             explored=ranking.explored.explored,
-            confidence=judge_confidence(candidates, model_id),
+            confidence=judge_confidence(candidates, self._scale(model_id)),
             degraded=degraded,
             elapsed_ms=_milliseconds_since(started),
             results=[_logged(ranking, place, position) for position, place in enumerate(served, start=1)],
@@ -164,6 +165,9 @@ class SkillSearch:
         encoding = self._encoding.submit(_encode, encoder, question)
         return encoding, generation.model_id, [problem] if problem else []
 
+    def _scale(self, model_id: str | None) -> Scale | None:
+        return None if model_id is None else scale_of(model_id, self._encoders.scale(model_id))
+
     def _rank(
         self,
         candidates: Sequence[Candidate],
@@ -175,7 +179,7 @@ class SkillSearch:
         lexical: float | None = None,
     ) -> Ranking:
         question = _one_vector(vectors)
-        settings = fusion_settings(model_id) | ({} if lexical is None else {"lexical_weight": lexical})
+        settings = fusion_settings(self._scale(model_id)) | ({} if lexical is None else {"lexical_weight": lexical})
         fused, pieces = self._relevance(candidates, vectors, settings)
         groups = self._groups(candidates, fused, request, weights) if request.group else []
         fused = shared_relevance(fused, groups)

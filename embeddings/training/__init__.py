@@ -5,6 +5,14 @@ runtime.
 """
 
 from embeddings.training.recipe import CurvePoint, Recipe, TrainingDocument, TrainingProgress, TrainingRecord
-from embeddings.training.run import train_adapter
+from embeddings.training.run import held_out_ids, train_adapter
 
-__all__ = ["CurvePoint", "Recipe", "TrainingDocument", "TrainingProgress", "TrainingRecord", "train_adapter"]
+__all__ = [
+    "CurvePoint",
+    "Recipe",
+    "TrainingDocument",
+    "TrainingProgress",
+    "TrainingRecord",
+    "held_out_ids",
+    "train_adapter",
+]

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 
 from embeddings.errors import TrainingFailed
-from embeddings.training.recipe import Recipe
+from embeddings.training.recipe import WEIGHTS_FILE, Recipe
 from embeddings.transformer import quiet
 
 # Every linear layer of a BERT: attention's three projections, its output, and the feed-forward network.
@@ -141,7 +141,7 @@ class AdapterTrainer:
     def save(self, folder: Path, base: str) -> None:
         """Write ``adapter_model.safetensors`` (float16) and ``adapter_config.json``, as peft reads them."""
         state = {name: weights.half().cpu().contiguous() for name, weights in self._adapter().items()}
-        save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
         told: dict[str, Any] = self._config.to_dict()  # type: ignore[no-untyped-call]
         config = {name: told[name] for name in _STORED} | {"base_model_name_or_path": base, "inference_mode": True}
         (folder / "adapter_config.json").write_bytes(

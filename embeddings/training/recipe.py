@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from embeddings.training.measure import Found
+
+WEIGHTS_FILE: Final = "adapter_model.safetensors"
 
 
 class TrainingDocument(msgspec.Struct, frozen=True, kw_only=True):

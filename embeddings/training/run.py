@@ -17,7 +17,14 @@ from embeddings.errors import TrainingFailed
 from embeddings.sources import DEFAULT_MODEL, TRAINING_RECORD, ModelSource, resolve_source
 from embeddings.training.batches import grouped_order
 from embeddings.training.measure import measure
-from embeddings.training.recipe import CurvePoint, Recipe, TrainingDocument, TrainingProgress, TrainingRecord
+from embeddings.training.recipe import (
+    WEIGHTS_FILE,
+    CurvePoint,
+    Recipe,
+    TrainingDocument,
+    TrainingProgress,
+    TrainingRecord,
+)
 
 if TYPE_CHECKING:
     from embeddings.training.lora import AdapterTrainer
@@ -46,7 +53,8 @@ def train_adapter(
     """Train an adapter, and measure it after each epoch on what was held out.
 
     After every epoch `out` holds an adapter that can be used. A run that is ended is taken up again by the same call,
-    at most five steps back; with other data, another recipe or another model it begins anew.
+    at most five steps back, and one that is complete is not repeated; with other data, another recipe or another model
+    it begins anew.
 
     Parameters
     ----------
@@ -127,11 +135,23 @@ class _Training:
             self._out.mkdir(parents=True, exist_ok=True)
             trainer = AdapterTrainer(self._source.folder, self._recipe, self._steps)
             self._record = msgspec.structs.replace(self._record, precision=trainer.precision)
+            finished = self._finished()
+            if finished is not None:
+                return finished
             self._train(trainer)
             (self._out / _STATE_FILE).unlink(missing_ok=True)
         except OSError as error:
             raise TrainingFailed(f"{self._out} cannot be written: {error}") from error
         return self._record
+
+    def _finished(self) -> TrainingRecord | None:
+        """Return the record of this very training when it is complete: what comes after it may have been ended."""
+        try:
+            record = msgspec.json.decode((self._out / TRAINING_RECORD).read_bytes(), type=TrainingRecord)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+        whole = record.complete and (self._out / WEIGHTS_FILE).is_file()
+        return record if whole and _identity(record) == _identity(self._record) else None
 
     def _train(self, trainer: AdapterTrainer) -> None:
         recipe = self._recipe

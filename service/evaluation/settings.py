@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from indexer.run import run_index
 from migrations.errors import SkillrankError
 from service.answers import SearchRequest
+from service.copying import indexed_copy
 from service.encoders import Encoders
 from service.evaluation.measures import DEPTH
 from service.ranking.blend import Part, Weights
@@ -114,27 +113,15 @@ def without_outcomes(weights: Weights) -> Weights:
 
 @contextmanager
 def _library(variant: Variant, store: Store, settings: Settings) -> Iterator[tuple[Store, Encoders]]:
-    if variant.data_dir is None and variant.model is None:
-        yield store, Encoders(settings.model, settings.models_dir)
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        data_dir = variant.data_dir or settings.data_dir
-        if variant.model is None:
-            path = data_dir / DATABASE_NAME
-        else:
-            path = Path(scratch) / DATABASE_NAME
-            source = store if variant.data_dir is None else open_store(data_dir / DATABASE_NAME)
-            source.backup(path)
-            if source is not store:
-                source.close()
-        other = open_store(path)
-        try:
-            encoders = Encoders(variant.model or settings.model, data_dir / "models")
-            if variant.model is not None:
-                run_index(other, encoders, [Path(root) for root in other.roots()])
-            yield other, encoders
-        finally:
-            other.close()
+    data_dir = variant.data_dir or settings.data_dir
+    encoders = Encoders(variant.model or settings.model, data_dir / "models")
+    with ExitStack() as opened:
+        if variant.data_dir is not None:
+            store = open_store(data_dir / DATABASE_NAME)
+            opened.callback(store.close)
+        if variant.model is not None:
+            store = opened.enter_context(indexed_copy(store, encoders))
+        yield store, encoders
 
 
 def _cannot_compare(change: str) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from embeddings.training import Recipe, TrainingDocument, held_out_ids
 from indexer.run import run_index
 from service.adapting import NothingToLearn, training_documents
 from service.cli.main import app
 from service.encoders import Encoders
+from service.held_out import held_out_questions
 from service.judgements import SERVES, JudgedQuestion
 from store.sqlite import open_store
 
@@ -92,6 +95,8 @@ def test_the_command_trains_and_says_how_to_use_what_it_made(tmp_path: Path) -> 
         encoding="utf-8",
     )
     arguments = ["train-adapter", str(tmp_path / "mine"), "--questions", str(questions), "--epochs", "1", "--seed", "7"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "scale.json").write_text("of earlier weights")
     run = CliRunner().invoke(app, [*arguments, "--json"])
     assert run.exit_code == 0, run.output
     record = json.loads(run.stdout)
@@ -101,3 +106,67 @@ def test_the_command_trains_and_says_how_to_use_what_it_made(tmp_path: Path) -> 
     assert "1 questions name no skill" in run.stderr
     told = CliRunner().invoke(app, arguments)
     assert f"--model all-MiniLM-L6-v2+{tmp_path / 'mine'}" in told.stdout.replace("\n", "")
+    assert record["scale"] is None
+    assert not (tmp_path / "mine" / "scale.json").exists()
+    assert "no scale: 0 questions were held out and it takes 40" in told.stdout
+
+
+def test_what_was_held_out_is_asked_of_all_that_serve_it_and_what_was_learnt_is_not() -> None:
+    recipe = Recipe(held_out=0.5)
+    ids = [f"skill-{number}" for number in range(40)]
+    held = held_out_ids(set(ids), recipe)
+    documents = [TrainingDocument(id=name, text=name, questions=(f"do {name}", "do anything")) for name in ids]
+    questions = [judged(f"do {name}", [name, "another"]) for name in ids]
+    found = held_out_questions(documents, questions, recipe)
+    assert found == {f"do {name}": {name, "another"} for name in held}
+    assert held_out_questions(documents, None, recipe) == {f"do {name}": {name} for name in held}
+
+
+THINGS = ["violins", "glaciers", "tax returns", "mypy errors", "SQL indexes", "orchids", "sourdough", "chess openings"]
+DOINGS = {
+    "repair": ["mend broken {}", "my {} do not work any more", "make {} whole again", "what to do with damaged {}"],
+    "count": ["how many {} are there", "number of {} in a list", "tally up {}", "statistics about {}"],
+    "photograph": ["pictures of {}", "take a good photo of {}", "camera settings for {}", "images showing {}"],
+}
+
+
+@pytest.mark.usefixtures("data")
+def test_a_trained_adapter_says_how_sure_it_is_wherever_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = []
+    for doing, wordings in DOINGS.items():
+        for thing in THINGS:
+            name = f"{doing}-{thing.replace(' ', '-').lower()}"
+            folder = tmp_path / "more" / name
+            folder.mkdir(parents=True)
+            (folder / "SKILL.md").write_text(
+                f"---\nname: {name}\ndescription: {doing.title()} {thing}, step by step.\n---\n# How to {doing}\n"
+            )
+            lines += [json.dumps({"question": each.format(thing), "expected": [name]}) for each in wordings]
+    questions = tmp_path / "asked.jsonl"
+    questions.write_text("\n".join(lines))
+
+    def run(*arguments: str) -> Any:
+        done = CliRunner().invoke(app, [*arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    run("index", str(tmp_path / "more"))
+    mine = tmp_path / "mine"
+    told = run("train-adapter", str(mine), "--questions", str(questions), "--epochs", "1", "--held-out", "0.5")["scale"]
+    assert told["questions"] >= 40
+    assert told == json.loads((mine / "scale.json").read_text())
+
+    monkeypatch.setenv("SKILLRANK_MODEL", f"all-MiniLM-L6-v2+{mine}")
+    run("index")
+    assert run("search", "my violins do not work any more")["confidence"] in {"medium", "high"}
+    # Whoever has only the export reads the same scale.
+    mine.rename(tmp_path / "moved")
+    monkeypatch.setenv("SKILLRANK_MODEL", "hashing")
+    assert run("search", "qwrtz plmkn")["confidence"] == "none"
+    [exported] = (tmp_path / "data" / "models").glob("*+mine@*/scale.json")
+    exported.write_text("{}")
+    answer = run("search", "my violins do not work any more")
+    assert answer["confidence"] == "medium"
+    assert "scale.json" in answer["degraded"][0]

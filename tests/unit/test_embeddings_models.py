@@ -40,6 +40,7 @@ from embeddings.export import LOWEST_COSINE, export_model
 from embeddings.layout import GRAPH_FILE, MANIFEST_FILE, TOKENIZER_FILE, export_folder
 from embeddings.loading import load_export
 from embeddings.onnx_runtime import OnnxEncoder
+from embeddings.scale import Scale, write_scale
 from embeddings.sources import ModelSource, resolve_source
 from embeddings.texts import CHARACTERS_PER_TOKEN
 from embeddings.transformer import TransformerEncoder
@@ -548,3 +549,56 @@ def test_an_adapted_model_is_exported_beside_the_plain_one(
 def test_an_adapter_of_another_model_is_unusable(adapter: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"\+house-style@"):
         TransformerEncoder(resolve_source(DEFAULT_MODEL, adapter=adapter), device="cpu")
+
+
+# Scales
+
+
+def scale_of(source: ModelSource, *, low: float = 0.3) -> Scale:
+    return Scale(low=low, medium=0.4, high=0.5, spread=0.06, lexical_weight=0.2, model_id=source.model_id, questions=50)
+
+
+@pytest.fixture
+def own_adapter(adapter: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(adapter, tmp_path / "own" / "house-style")
+
+
+def test_a_scale_beside_an_adapter_goes_with_its_export(small: ModelSource, own_adapter: Path, tmp_path: Path) -> None:
+    source = resolve_source(str(small.folder), adapter=own_adapter)
+    assert load_encoder(str(small.folder), tmp_path, adapter=own_adapter).scale is None
+    write_scale(own_adapter, scale_of(source))
+    assert resolve_source(str(small.folder), adapter=own_adapter).model_id == source.model_id
+    assert load_encoder(str(small.folder), tmp_path, adapter=own_adapter).scale == scale_of(source)
+    shutil.rmtree(own_adapter)
+    alone = load_export(source.model_id, tmp_path)
+    assert alone is not None
+    assert (alone.scale, alone.scale_problem) == (scale_of(source), None)
+
+
+def test_a_scale_that_was_measured_anew_replaces_the_exports(
+    small: ModelSource, own_adapter: Path, tmp_path: Path
+) -> None:
+    source = resolve_source(str(small.folder), adapter=own_adapter)
+    for low in (0.3, 0.35):
+        write_scale(own_adapter, scale_of(source, low=low))
+        load_encoder(str(small.folder), tmp_path, adapter=own_adapter)
+        exported = load_export(source.model_id, tmp_path)
+        assert exported is not None
+        assert exported.scale == scale_of(source, low=low)
+
+
+def test_a_scale_is_read_in_the_slow_runtime_too(small: ModelSource, own_adapter: Path, tmp_path: Path) -> None:
+    source = resolve_source(str(small.folder), adapter=own_adapter)
+    write_scale(own_adapter, scale_of(source))
+    loaded = load_encoder(str(small.folder), tmp_path / "none", adapter=own_adapter, allow_export=False)
+    assert (loaded.runtime, loaded.scale) == ("sentence-transformers", scale_of(source))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_scale_that_cannot_be_used_costs_the_scale_and_is_told(copied_export: Path, small: ModelSource) -> None:
+    (copied_export / "scale.json").write_text('{"low": 0.9}')
+    loaded = load_export(small.model_id, copied_export.parent)
+    assert loaded is not None
+    assert loaded.scale is None
+    assert loaded.scale_problem is not None
+    assert "scale.json" in loaded.scale_problem

@@ -63,7 +63,8 @@ def test_a_change_of_any_identifying_file_changes_the_identity(folder: Path, cha
 
 
 @pytest.mark.parametrize(
-    "added", ["README.md", ".gitattributes", "onnx/model.onnx", "openvino/config.json", "pytorch_model.bin"]
+    "added",
+    ["README.md", ".gitattributes", "onnx/model.onnx", "openvino/config.json", "pytorch_model.bin", "scale.json"],
 )
 def test_files_that_no_vector_depends_on_leave_the_identity_alone(folder: Path, added: str) -> None:
     before = identify(str(folder))

@@ -114,6 +114,18 @@ def test_the_same_seed_gives_the_same_weights_even_when_it_was_ended_half_way(
     assert (tmp_path / WEIGHTS).read_bytes() == (trained[0] / WEIGHTS).read_bytes()
 
 
+def test_a_complete_training_is_not_repeated(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
+    out = shutil.copytree(trained[0], tmp_path / "mine")
+    steps: list[TrainingProgress] = []
+    assert train_adapter(DOCUMENTS, out, recipe=RECIPE, on_progress=steps.append) == trained[1]
+    assert not steps
+    assert (out / WEIGHTS).read_bytes() == (trained[0] / WEIGHTS).read_bytes()
+    (out / WEIGHTS).unlink()
+    train_adapter(DOCUMENTS, out, recipe=RECIPE, on_progress=steps.append)
+    assert len(steps) == len(trained[1].losses)
+    assert (out / WEIGHTS).read_bytes() == (trained[0] / WEIGHTS).read_bytes()
+
+
 def test_another_seed_gives_other_weights(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
     train_adapter(DOCUMENTS, tmp_path, recipe=msgspec.structs.replace(RECIPE, seed=2))
     assert (tmp_path / WEIGHTS).read_bytes() != (trained[0] / WEIGHTS).read_bytes()
