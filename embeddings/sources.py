@@ -26,7 +26,8 @@ _CONFIGURATION: Final = (".json", ".txt", ".model")
 _OTHER_RUNTIMES: Final = frozenset({"onnx", "openvino", "coreml"})
 # What `embeddings.training` tells of an adapter beside it.
 TRAINING_RECORD: Final = "training.json"
-_TOLD: Final = frozenset({TRAINING_RECORD, SCALE_FILE})
+SOUP_RECORD: Final = "soup.json"
+_TOLD: Final = frozenset({TRAINING_RECORD, SOUP_RECORD, SCALE_FILE})
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _FINGERPRINT_LENGTH: Final = 12
 
@@ -91,8 +92,8 @@ def fingerprint_folder(folder: Path) -> str:
 
     These are the weights, tokenizer and configuration files: ``*.safetensors`` (``*.bin`` in a folder without
     any), ``*.json``, ``*.txt`` and ``*.model``, of the folder and its subfolders, but not of other runtimes'
-    subfolders (``onnx``, ``openvino``, ``coreml``) nor hidden ones, and not ``training.json`` and ``scale.json``, which
-    only tell.
+    subfolders (``onnx``, ``openvino``, ``coreml``) nor hidden ones, and not ``training.json``, ``soup.json`` and
+    ``scale.json``, which only tell.
 
     Returns
     -------

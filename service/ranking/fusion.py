@@ -18,7 +18,7 @@ DEPTH: Final = 200
 LEXICAL_WEIGHT: Final = 0.2
 # A skill is as near as its whole document and, to this part, as its nearest piece. Held-out questions hardly tell 0.1
 # to 0.2 apart.
-PIECE_WEIGHT: Final = 0.2
+PIECE_WEIGHT: Final = 0.15
 _SPREAD_FLOOR: Final = 1e-9
 
 

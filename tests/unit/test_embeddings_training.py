@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
@@ -23,6 +24,7 @@ from embeddings.sources import DEFAULT_MODEL, resolve_source
 from embeddings.training import Recipe, TrainingDocument, TrainingProgress, TrainingRecord, train_adapter
 from embeddings.training.batches import grouped_order
 from embeddings.training.measure import measure
+from embeddings.training.soup import average_adapters
 
 # Names that mean nothing to any model: what is found by them was learnt.
 INVENTED = {"zorblat": "orchids", "quimble": "invoices", "fendrake": "violins", "plovent": "glaciers"}
@@ -191,3 +193,49 @@ def test_measuring_counts_ranks() -> None:
 def test_of_several_texts_of_a_document_the_nearest_counts() -> None:
     questions = np.array([[0.6, 0.8, 0]], np.float32)
     assert measure(questions, np.eye(3, dtype=np.float32), np.array(["a"]), np.array(["a", "a", "b"])).hit_at_1 == 1.0
+
+
+# --- a mean of adapters ----------------------------------------------------------------------------------------------
+
+
+def changes(folder: Path) -> dict[str, np.ndarray]:
+    """Return what an adapter adds to each layer."""
+    config = msgspec.json.decode((folder / "adapter_config.json").read_bytes())
+    weights = {name: each.astype(np.float32) for name, each in load_file(folder / WEIGHTS).items()}
+    scale = config["lora_alpha"] / config["r"]
+    return {
+        name: scale * weights[name.replace("lora_A", "lora_B")] @ weights[name] for name in weights if "lora_A" in name
+    }
+
+
+def test_a_mean_of_adapters_changes_each_layer_by_the_mean(
+    trained: tuple[Path, TrainingRecord], tmp_path: Path
+) -> None:
+    one, _ = trained
+    other = tmp_path / "other"
+    train_adapter(DOCUMENTS, other, recipe=msgspec.structs.replace(RECIPE, seed=2))
+    average_adapters([one, other], tmp_path / "mean")
+    first, second, mean = changes(one), changes(other), changes(tmp_path / "mean")
+    assert any(np.abs(first[layer] - second[layer]).max() > 1e-3 for layer in first)
+    for layer, changed in mean.items():
+        np.testing.assert_allclose(changed, (first[layer] + second[layer]) / 2, atol=2e-4)
+    told = msgspec.json.decode((tmp_path / "mean" / "soup.json").read_bytes())
+    assert [part["training"]["recipe"]["seed"] for part in told] == [1, 2]
+    before = identify(f"{DEFAULT_MODEL}+{tmp_path / 'mean'}")
+    (tmp_path / "mean" / "soup.json").unlink()
+    assert identify(f"{DEFAULT_MODEL}+{tmp_path / 'mean'}") == before
+
+
+def test_adapters_that_do_not_fit_together_have_no_mean(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
+    one, _ = trained
+    with pytest.raises(TrainingFailed, match="2 adapters or more"):
+        average_adapters([one], tmp_path / "mean")
+    with pytest.raises(TrainingFailed, match="cannot be read"):
+        average_adapters([one, tmp_path / "nothing"], tmp_path / "mean")
+    other = tmp_path / "other"
+    shutil.copytree(one, other)
+    config = msgspec.json.decode((other / "adapter_config.json").read_bytes()) | {"lora_alpha": 3}
+    (other / "adapter_config.json").write_bytes(msgspec.json.encode(config))
+    with pytest.raises(TrainingFailed, match="differ in their base model"):
+        average_adapters([one, other], tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()

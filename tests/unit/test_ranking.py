@@ -78,7 +78,7 @@ def test_a_model_of_unknown_spread_is_read_by_the_spread_of_its_candidates() -> 
     assert fused.std() == pytest.approx(1.0)
 
 
-def test_the_nearest_piece_moves_its_skill_by_a_fifth_and_no_other() -> None:
+def test_the_nearest_piece_moves_its_skill_by_its_weight_and_no_other() -> None:
     similarity, bm25 = np.array([0.5, 0.4, 0.3]), np.array([3.0, np.nan, 1.0])
     alone = fused_relevance(similarity, bm25, spread=0.05)
     fused = fused_relevance(similarity, bm25, np.array([np.nan, 0.6, 0.3]), spread=0.05)
