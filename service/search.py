@@ -38,8 +38,8 @@ from store.records import Candidate, SearchRecord, ServedSkill
 _GROUPED_PER_RESULT: Final = 3
 _GROUPED_AT_LEAST: Final = 20
 _GROUPED_AT_MOST: Final = 80
-# So many of the best by their whole documents are compared by their pieces too: twice what one answer may hold.
-_COMPARED_BY_PIECES: Final = 100
+# So many of the best by their whole documents are compared by their pieces too: what one answer may hold.
+_COMPARED_BY_PIECES: Final = 50
 
 _NO_VECTORS: Final[Future[NDArray[np.float32] | None]] = Future()
 _NO_VECTORS.set_result(None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import apsw
@@ -96,7 +96,7 @@ class VectorMatrix:
             held = len(self._place)
             places = {self._place[skill_id] for skill_id in also if skill_id in self._place}
             if not held or vectors is None or not len(vectors) or vectors.shape[1] != self._rows.shape[1]:
-                return [self._found(place, None) for place in places]
+                return self._found(places, None)
             cosines = np.clip(_nearest_window(self._rows[:held], vectors), -1.0, 1.0)
             eligible = cosines
             if category is not None:
@@ -105,7 +105,7 @@ class VectorMatrix:
             take = min(depth, held)
             near = np.argpartition(eligible, held - take)[held - take :]
             places.update(near[np.isfinite(eligible[near])].tolist())
-            return [self._found(place, float(cosines[place])) for place in places]
+            return self._found(places, cosines)
 
     def vector(self, connection: apsw.Connection, skill_id: int) -> NDArray[np.float32] | None:
         """Return one skill's vector, None when it has none."""
@@ -223,9 +223,14 @@ class VectorMatrix:
             self._category_names.append(category)
         return code
 
-    def _found(self, place: int, similarity: float | None) -> Found:
-        category = self._category_names[self._categories[place]]
-        return Found(int(self._ids[place]), self._names[place], category, similarity)
+    def _found(self, places: Collection[int], cosines: NDArray[np.float32] | None) -> list[Found]:
+        at = np.fromiter(places, np.intp, len(places))
+        near = [None] * len(at) if cosines is None else cosines[at].tolist()
+        cells = zip(at.tolist(), self._ids[at].tolist(), self._categories[at].tolist(), near, strict=True)
+        return [
+            Found(skill_id, self._names[place], self._category_names[code], cosine)
+            for place, skill_id, code, cosine in cells
+        ]
 
 
 def _nearest_window(rows: NDArray[np.float32], windows: NDArray[np.float32]) -> NDArray[np.float32]:
