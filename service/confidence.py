@@ -15,8 +15,9 @@ CONFIDENCE_WORDS: Final[dict[Confidence, str]] = {
     "none": "no skill fits this question; these are only the least unlike it",
 }
 
-# Measured on questions that were held out of training and on questions that nothing fits (DECISIONS.md, 25). A model
-# that has no scale, here or beside it, reads otherwise, so its answers are never called better or worse than probable.
+# Measured on questions that were held out of training and on questions that nothing fits (DECISIONS.md, 25,
+# 52 and 55). A model that has no scale, here or beside it, reads otherwise, so its answers are never called better or
+# worse than probable.
 _SCALES: Final = {
     "all-MiniLM-L6-v2+skills": Scale(low=0.35, medium=0.39, high=0.50, spread=0.058, lexical_weight=0.17),
     "all-MiniLM-L6-v2": Scale(low=0.32, medium=0.42, high=0.55, spread=0.0475, lexical_weight=0.32),

@@ -27,9 +27,11 @@ _USES_TO_TELL: Final = 3.0
 class Ranking:
     """Candidates with everything that is known of them, in the order of the candidates.
 
-    `pieces` holds the cosines of documents' first pieces by skill id, for those of the candidates that have them.
+    `question` is the question's one vector, None without a model. `pieces` holds the cosines of documents' first pieces
+    by skill id, for those of the candidates that have them.
     """
 
+    question: NDArray[np.float32] | None
     candidates: Sequence[Candidate]
     tallies: Sequence[Tally | None]
     fused: NDArray[np.float64]

@@ -86,9 +86,7 @@ class SkillSearch:
         encoding, model_id, degraded = self._start_encoding(asked)
         words = self._store.vocabulary(asked)
         candidates = self._store.candidates(asked, encoding.result, depth=DEPTH, category=request.category)
-        vectors = encoding.result()
-        one = _one_vector(vectors)
-        ranking = self._rank(candidates, request, vectors, model_id, weights=self.weights())
+        ranking = self._rank(candidates, request, encoding.result(), model_id, weights=self.weights())
         first = [int(place) for place in ranking.explored.order[: request.limit]]
         skills = self._store.skills_named([candidates[place].skill_name for place in first])
         # A skill that another process removed since it was found is left out.
@@ -98,7 +96,7 @@ class SkillSearch:
             searched_at=format_time(system_clock()),
             query=question,
             query_hash=hashlib.sha256(question.encode()).hexdigest(),
-            query_vector=None if one is None else one.tobytes(),
+            query_vector=None if ranking.question is None else ranking.question.tobytes(),
             model_id=model_id,
             session_id=request.session_id,
             user_id=request.user_id,
@@ -213,6 +211,7 @@ class SkillSearch:
         fits[shown] = judgement.blend.fits[shown]
         served = replace(judgement.blend, order=shown, fits=fits)
         return Ranking(
+            question=question,
             candidates=candidates,
             tallies=[known.get(name) for name in names],
             fused=fused,

@@ -21,8 +21,8 @@ from safetensors.numpy import load_file, save_file
 
 from embeddings.errors import TrainingFailed
 from embeddings.sources import SOUP_RECORD, TRAINING_RECORD
+from embeddings.training.recipe import WEIGHTS_FILE
 
-_WEIGHTS: Final = "adapter_model.safetensors"
 _CONFIG: Final = "adapter_config.json"
 _FEWEST: Final = 2
 
@@ -47,7 +47,7 @@ def average_adapters(parts: Sequence[Path], out: Path) -> None:
         raise TrainingFailed(f"a mean takes {_FEWEST} adapters or more; {len(parts)} given")
     try:
         configs = [msgspec.json.decode((part / _CONFIG).read_bytes(), type=dict[str, Any]) for part in parts]
-        weights = [load_file(part / _WEIGHTS) for part in parts]
+        weights = [load_file(part / WEIGHTS_FILE) for part in parts]
         told = [_told(part) for part in parts]
     # A damaged file of weights raises what its library likes.
     except Exception as error:
@@ -55,7 +55,7 @@ def average_adapters(parts: Sequence[Path], out: Path) -> None:
     _require_alike(configs, weights)
     rank, alpha = sum(config["r"] for config in configs), sum(config["lora_alpha"] for config in configs)
     out.mkdir(parents=True, exist_ok=True)
-    save_file({name: _mean(name, weights) for name in weights[0]}, out / _WEIGHTS, metadata={"format": "pt"})
+    save_file({name: _mean(name, weights) for name in weights[0]}, out / WEIGHTS_FILE, metadata={"format": "pt"})
     config = configs[0] | {"r": rank, "lora_alpha": alpha}
     (out / _CONFIG).write_bytes(msgspec.json.format(msgspec.json.encode(config, order="deterministic"), indent=2))
     (out / SOUP_RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1))
@@ -72,7 +72,7 @@ def _mean(name: str, weights: Sequence[dict[str, NDArray[np.float16]]]) -> NDArr
 def _told(part: Path) -> dict[str, Any]:
     record = part / TRAINING_RECORD
     return {
-        "sha256": hashlib.sha256((part / _WEIGHTS).read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256((part / WEIGHTS_FILE).read_bytes()).hexdigest(),
         "training": msgspec.json.decode(record.read_bytes()) if record.is_file() else None,
     }
 
