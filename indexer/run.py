@@ -26,8 +26,8 @@ from indexer.naming import Assigned, Claim, Named, assign_names
 from indexer.pieces import PIECES_SCHEMA, Piece, embedded_text, piece_texts, split
 from indexer.report import Copy, IndexReport, Problem, Progress, Shadowed, Unparsable
 from store.clock import format_time, system_clock
+from store.contract.catalogue import Chunk, DocumentState, DocumentWrite, Generation, IndexRun
 from store.protocol import Store
-from store.records import Chunk, DocumentState, DocumentWrite, Generation, IndexRun
 
 BATCH: Final = 64
 _WRITERS: Final = 16

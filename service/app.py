@@ -16,25 +16,25 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
 from service import VERSION
-from service.aggregation import Aggregation
-from service.analysis import Analysis
+from service.analysis.aggregation import Aggregation
+from service.analysis.engine import Analysis
 from service.api.health import HealthController
 from service.api.index import IndexController
 from service.api.insights import AggregateController, InsightController
 from service.api.metrics import MetricsController, WorkflowPathController
 from service.api.overlaps import OverlapController
+from service.api.problems import problem_details
 from service.api.projects import MentorshipController, ProgressUpdateController, ProjectController
 from service.api.search import SearchController
 from service.api.signals import SignalController
 from service.api.skills import SkillController
 from service.api.tracking import InvocationController, SessionController
 from service.api.workflows import WorkflowController, WorkflowEventController
-from service.encoders import Encoders
-from service.indexing import Indexing
+from service.catalogue.indexing import Indexing
 from service.logs import request_log
-from service.problems import problem_details
 from service.ranking.exploration import Exploration
-from service.search import SkillSearch
+from service.search.encoders import Encoders
+from service.search.engine import SkillSearch
 from service.settings import Settings
 from service.upkeep import sweep
 from store.errors import StoreUnavailable

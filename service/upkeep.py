@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import msgspec
 
-from service.learning import Learning
-from service.sessions import end_idle_sessions
+from service.learning.outcomes import Learning
 from service.settings import Settings
+from service.work.sessions import end_idle_sessions
 from store.protocol import Store
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from store.contract.metrics import Bucket
 from store.errors import InvalidRecord
-from store.records import Bucket
 
 MAX_BUCKETS: Final = 10_000
 BUCKET_S: Final[dict[Bucket, int]] = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}

@@ -20,10 +20,12 @@ from typing import Any, Final, Self
 import msgspec
 
 from store.clock import Clock, system_clock
+from store.contract.metrics import Bucket
+from store.contract.operations import StoreHealth
+from store.contract.tracking import ImportReport, NewInvocation, NewOutcome, Outcome
 from store.errors import Conflict, InvalidRecord
 from store.location import database_path, keep_questions
 from store.protocol import Store
-from store.records import Bucket, ImportReport, NewInvocation, NewOutcome, Outcome, StoreHealth
 from store.sqlite import open_store
 from store.windows import parse_window
 
@@ -121,7 +123,7 @@ class SkillMetricsStore:
         skill_name : str
         workflow_path, session_id, project_path : str, optional
         **details
-            Any other field of `store.records.NewInvocation`, such as ``search_id`` or ``workflow_phase``.
+            Any other field of `store.contract.tracking.NewInvocation`, such as ``search_id`` or ``workflow_phase``.
         """
         invocation = self.store.start_invocation(
             NewInvocation(

@@ -10,9 +10,9 @@ from typing import Annotated
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
-from service.encoders import Encoders
-from service.indexing import Indexing
-from service.search import SkillSearch
+from service.catalogue.indexing import Indexing
+from service.search.encoders import Encoders
+from service.search.engine import SkillSearch
 from store.protocol import Store
 
 GivenStore = NamedDependency[SkipValidation[Store]]

@@ -8,9 +8,9 @@ import msgspec
 from litestar import Controller, Response, get
 
 from service.api.dependencies import GivenEncoders, GivenStore
-from service.encoders import Encoders
+from service.search.encoders import Encoders
+from store.contract.operations import StoreHealth
 from store.protocol import Store
-from store.records import StoreHealth
 
 
 class Liveness(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from litestar import Controller, get, post
 from litestar.params import FromPath, JSONBody
 
 from service.api.dependencies import GivenIndexing
-from service.indexing import IndexJob, IndexStatus
+from service.catalogue.indexing import IndexJob, IndexStatus
 
 
 class StartIndex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

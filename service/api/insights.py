@@ -10,13 +10,13 @@ from litestar import Controller, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, JSONBody, QueryParameter, SkipValidation
 
-from service.aggregation import MAX_SOURCES, AggregateReport, Aggregation
-from service.analysis import Analysis, InsightReport, ProjectOverview
+from service.analysis.aggregation import MAX_SOURCES, AggregateReport, Aggregation
+from service.analysis.engine import Analysis, InsightReport, ProjectOverview
 from service.api.dependencies import GivenStore, Limit
 from service.insights.findings import Kind
-from store.aggregate_records import DayExposure, DayMetrics, MetricsFilter, MetricsSource
 from store.clock import format_time, read_time
-from store.records import SearchRecord
+from store.contract.aggregates import DayExposure, DayMetrics, MetricsFilter, MetricsSource
+from store.contract.searches import SearchRecord
 
 GivenAggregation = NamedDependency[SkipValidation[Aggregation]]
 GivenFilter = NamedDependency[SkipValidation[MetricsFilter]]

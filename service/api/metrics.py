@@ -6,9 +6,9 @@ from litestar import Controller, get, post
 from litestar.params import FromPath, FromQuery
 
 from service.api.dependencies import GivenStore, Limit
+from store.contract.metrics import Bucket, MetricsSummary, SkillMetrics, TimelineBucket, WorkflowPath
 from store.errors import NotFound
 from store.protocol import Store
-from store.records import Bucket, MetricsSummary, SkillMetrics, TimelineBucket, WorkflowPath
 from store.windows import parse_window
 
 

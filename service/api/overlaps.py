@@ -6,7 +6,7 @@ from litestar import Controller, get
 from litestar.params import FromQuery
 
 from service.api.dependencies import GivenStore, Limit
-from service.overlap import OverlappingSkills, overlapping_skills
+from service.catalogue.overlap import OverlappingSkills, overlapping_skills
 
 
 class OverlapController(Controller):

@@ -1,4 +1,4 @@
-"""Projects, their scope, and what happens in them. Signals come into being here, through `service.signals` alone."""
+"""Projects, their scope, and what happens in them. `service.work.signals` alone writes signals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import msgspec
 from litestar import Controller, Response, get, post, put
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
-from service.answers import Identifier
 from service.api.dependencies import GivenStore, Limit
-from service.projects import Completed, Joined, complete_project, join_project, record_progress_update
-from service.signals import SignalOutcome
-from store.signal_records import (
+from service.search.answers import Identifier
+from service.work.projects import Completed, Joined, complete_project, join_project, record_progress_update
+from service.work.signals import SignalOutcome
+from store.contract.projects import (
     MentorshipSession,
     MentorshipStatus,
     NewMentorshipSession,

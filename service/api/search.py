@@ -5,9 +5,9 @@ from __future__ import annotations
 from litestar import Controller, get, post
 from litestar.params import FromPath, JSONBody
 
-from service.answers import SearchAnswer, SearchRequest
 from service.api.dependencies import GivenSearch, GivenStore
-from store.records import SearchRecord
+from service.search.answers import SearchAnswer, SearchRequest
+from store.contract.searches import SearchRecord
 
 
 class SearchController(Controller):

@@ -9,8 +9,8 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter, SkipValidation
 
 from service.api.dependencies import GivenStore, Limit
-from store.records import Bucket
-from store.signal_records import Activity, Distribution, Momentum, SignalFilter
+from store.contract.metrics import Bucket
+from store.contract.signals import Activity, Distribution, Momentum, SignalFilter
 from store.windows import parse_window
 
 Window = Annotated[str, QueryParameter(description="How long the period is without `since`: `30 days`, `12w`.")]

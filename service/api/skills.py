@@ -7,8 +7,9 @@ from litestar import Controller, get
 from litestar.params import FromPath, FromQuery
 
 from service.api.dependencies import GivenStore, Limit
-from service.documents import SkillContent, read_content
-from store.records import SkillMetrics, SkillRecord, SkillVersion
+from service.catalogue.documents import SkillContent, read_content
+from store.contract.catalogue import SkillRecord, SkillVersion
+from store.contract.metrics import SkillMetrics
 
 
 class SkillPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,12 +8,12 @@ import msgspec
 from litestar import Controller, get, post
 from litestar.params import FromPath, JSONBody
 
-from service.answers import Identifier
 from service.api.dependencies import GivenStore
 from service.insights.session import SessionReport
-from service.sessions import EndedSession, end_session, session_report
-from store.errors import InvalidRecord
-from store.records import (
+from service.search.answers import Identifier
+from service.work.sessions import EndedSession, end_session, session_report
+from store.contract.metrics import SessionSkill
+from store.contract.tracking import (
     Finish,
     ImportReport,
     Invocation,
@@ -22,8 +22,8 @@ from store.records import (
     NewSession,
     Outcome,
     Session,
-    SessionSkill,
 )
+from store.errors import InvalidRecord
 
 MAX_BATCH = 10_000
 R = TypeVar("R", bound=msgspec.Struct)

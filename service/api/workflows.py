@@ -9,10 +9,10 @@ from litestar import Controller, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 
-from service.answers import Identifier
 from service.api.dependencies import GivenStore, Limit
 from service.insights.phases import Bottleneck, HeatMap, Transition
-from service.workflows import (
+from service.search.answers import Identifier
+from service.work.workflows import (
     Between,
     StepCorrelations,
     phase_heat_map,
@@ -20,8 +20,8 @@ from service.workflows import (
     workflow_bottlenecks,
     workflow_transitions,
 )
+from store.contract.workflows import EventsReport, NewWorkflowEvent, StepStatus, WorkflowEvent, WorkflowFilter
 from store.errors import InvalidRecord
-from store.workflow_records import EventsReport, NewWorkflowEvent, StepStatus, WorkflowEvent, WorkflowFilter
 
 MAX_BATCH = 10_000
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3_153_600_000)]

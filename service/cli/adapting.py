@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from embeddings import DEFAULT_MODEL
 from embeddings.scale import BEYOND, Scale
 from embeddings.training import Recipe, TrainingRecord, train_adapter
-from service.adapting import training_documents
 from service.cli.context import CONSOLE, ERRORS, AsJson, DataDir, opened, print_json, saying_errors, settings_for
-from service.judgements import read_judgements
+from service.evaluation.adapting import training_documents
+from service.evaluation.judgements import read_judgements
 
 _RECIPE: Final = Recipe()
 
@@ -45,7 +45,7 @@ def train(
     cosines. With the result, index anew: --model BASE+FOLDER.
     """
     # SciPy takes a second to import, which no other command should wait for.
-    from service.held_out import held_out_questions, keep_scale  # noqa: PLC0415
+    from service.evaluation.held_out import held_out_questions, keep_scale  # noqa: PLC0415
 
     recipe = Recipe(epochs=epochs, held_out=held_out, seed=seed)
     out = out.expanduser()
@@ -108,7 +108,7 @@ def _print(record: TrainingRecord) -> None:
 
 
 def _print_scale(scale: Scale | None, questions: int, kind: str) -> None:
-    from service.calibration import (  # noqa: PLC0415
+    from service.evaluation.calibration import (  # noqa: PLC0415
         FEWEST_QUESTIONS,
         FIRST,
         RIGHT_AT_HIGH,

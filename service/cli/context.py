@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from migrations.errors import SkillrankError
-from service.encoders import Encoders
+from service.search.encoders import Encoders
 from service.settings import Settings, read_settings
 from store.protocol import Store
 from store.sqlite import open_store

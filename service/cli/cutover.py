@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from service.cli.context import CONSOLE, AsJson, DataDir, Zone, plain, print_json, saying_errors, settings_for, zone_of
-from store.cutover import DataMigrator, Difference, MigrationStats, cut_over, read_state, record_event, roll_back
+from store.legacy.cutover import DataMigrator, Difference, MigrationStats, cut_over, read_state, record_event, roll_back
 from store.metrics_db import SkillMetricsStore
 
 _SHOWN = 10

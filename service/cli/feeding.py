@@ -21,8 +21,8 @@ from service.cli.context import (
     settings_for,
     zone_of,
 )
-from service.results.feeding import Fed, feed
-from service.results.reported import Told
+from service.work.results.feeding import Fed, feed
+from service.work.results.reported import Told
 
 _SHOWN: Final = 10
 # Smaller files are read before a bar could be seen.

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from service.aggregation import AggregateReport, Aggregation
-from service.analysis import Analysis, Insight, InsightReport, ProjectOverview
+from service.analysis.aggregation import AggregateReport, Aggregation
+from service.analysis.engine import Analysis, Insight, InsightReport, ProjectOverview
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
 from service.insights.findings import KINDS, Kind, Share, percent
 from store.errors import InvalidRecord

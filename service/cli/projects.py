@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
-from service.projects import complete_project, join_project
-from service.signals import SignalOutcome
+from service.work.projects import complete_project, join_project
+from service.work.signals import SignalOutcome
+from store.contract.projects import NewProject, ProjectSkill, SkillDeclaration, WorkTransaction
 from store.errors import NotFound
 from store.protocol import Store
-from store.signal_ports import WorkTransaction
-from store.signal_records import NewProject, ProjectSkill, SkillDeclaration
 
 project = typer.Typer(help="Declare projects, their skills and who takes part.", no_args_is_help=True)
 

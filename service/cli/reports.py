@@ -13,9 +13,9 @@ from service.insights.figures import Interval, Rate
 from service.insights.phases import Bottleneck, HeatMap, Transition
 from service.insights.session import Moment, SessionReport, StepRun
 from service.ranking.reasons import seconds_in_words
-from service.sessions import session_report
-from service.workflows import StepCorrelations, workflow_report
-from store.workflow_records import WorkflowFilter
+from service.work.sessions import session_report
+from service.work.workflows import StepCorrelations, workflow_report
+from store.contract.workflows import WorkflowFilter
 
 report = typer.Typer(help="What sessions and workflows say.", no_args_is_help=True)
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.padding import Padding
 
-from service.answers import MAX_RESULTS, RankedSkill, SearchAnswer, SearchRequest
 from service.cli.context import (
     CONSOLE,
     AsJson,
@@ -22,7 +21,8 @@ from service.cli.context import (
     short,
 )
 from service.ranking.exploration import Exploration
-from service.search import SkillSearch
+from service.search.answers import MAX_RESULTS, RankedSkill, SearchAnswer, SearchRequest
+from service.search.engine import SkillSearch
 
 _COLOURS = {"high": "green", "medium": "yellow", "low": "red", "none": "red"}
 

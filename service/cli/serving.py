@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from service.answers import SearchRequest
 from service.cli.context import (
     CONSOLE,
     DataDir,
@@ -21,7 +20,8 @@ from service.cli.context import (
 from service.cli.indexing import index_with_progress, print_report
 from service.cli.searching import print_answer
 from service.demo.replay import LIBRARY, history, questions, replay
-from service.search import SkillSearch
+from service.search.answers import SearchRequest
+from service.search.engine import SkillSearch
 from service.settings import Settings
 
 _DRAIN_S = 10

@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
+from store.contract.metrics import Bucket
+from store.contract.signals import SignalFilter
 from store.errors import InvalidRecord
-from store.records import Bucket
-from store.signal_records import SignalFilter
 from store.windows import parse_window
 
 signals = typer.Typer(help="Evidence of skill from projects and updates.", no_args_is_help=True)

@@ -9,9 +9,9 @@ import typer
 from rich.padding import Padding
 from typer.core import TyperGroup
 
+from service.catalogue.documents import read_content
+from service.catalogue.overlap import OverlappingSkills, overlapping_skills
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for, short
-from service.documents import read_content
-from service.overlap import OverlappingSkills, overlapping_skills
 
 _SHOW: Final = "show"
 

@@ -8,10 +8,10 @@ import typer
 
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, print_json, saying_errors, settings_for
 from service.cli.projects import signals_in_words
-from service.projects import record_progress_update
-from service.sessions import end_session as end_session_with_report
-from store.records import NewInvocation, NewOutcome, NewSession, Outcome
-from store.signal_records import NewProgressUpdate
+from service.work.projects import record_progress_update
+from service.work.sessions import end_session as end_session_with_report
+from store.contract.projects import NewProgressUpdate
+from store.contract.tracking import NewInvocation, NewOutcome, NewSession, Outcome
 
 track = typer.Typer(help="Record uses of skills.", no_args_is_help=True)
 session = typer.Typer(help="Start and end stretches of work.", no_args_is_help=True)

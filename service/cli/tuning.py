@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from service.answers import SearchRequest
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, print_json, saying_errors, settings_for
-from service.judgements import JudgedQuestion, read_judgements
+from service.evaluation.judgements import JudgedQuestion, read_judgements
+from service.learning.tuning import Report
+from service.learning.tuning import tune as find_better_weights
 from service.ranking.blend import Weights
-from service.search import SkillSearch
-from service.tuning import Report
-from service.tuning import tune as find_better_weights
+from service.search.answers import SearchRequest
+from service.search.engine import SkillSearch
 
 MOST_CHOICES = 20_000
 

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from service.catalogue.staleness import stale_documents
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
-from service.learning import Learning
-from service.staleness import stale_documents
+from service.learning.outcomes import Learning
 from service.upkeep import sweep
+from store.contract.operations import StoreHealth
 from store.errors import StoreUnavailable
-from store.records import StoreHealth
 from store.sqlite import (
     KEPT,
     backup_name,

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from store.clock import Clock, format_time, system_clock
+from store.contract.tracking import ImportReport, NewInvocation, NewOutcome, Outcome
 from store.protocol import Store
-from store.records import ImportReport, NewInvocation, NewOutcome, Outcome
 
 _HERE: Final = Path(__file__).parent
 LIBRARY: Final = _HERE / "library"

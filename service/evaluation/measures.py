@@ -15,7 +15,7 @@ from ir_measures import RR, R, Success, nDCG
 from numpy.typing import NDArray
 from scipy import stats
 
-from service.judgements import SERVES, JudgedQuestion
+from service.evaluation.judgements import SERVES, JudgedQuestion
 
 DEPTH: Final = 50
 MEASURES: Final = ("Hit@1", "MRR@10", "nDCG@10", "Recall@10", "Recall@50")

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from service.judgements import SERVES, InvalidJudgements, JudgedQuestion, length_of, read_judgements
-from service.questions import InvalidQuestion, checked_question
+from service.evaluation.judgements import SERVES, InvalidJudgements, JudgedQuestion, length_of, read_judgements
+from service.search.questions import InvalidQuestion, checked_question
+from store.contract.catalogue import Chunk, SkillRecord
 from store.protocol import Store
-from store.records import Chunk, SkillRecord
 
 MOST_CHOICES: Final = 20_000
 _USE_WHEN: Final = re.compile(r"[^.!?\n]*\buse (?:this |it )?(?:skill )?(?:when|if|for|to)\b[^.!?\n]*", re.IGNORECASE)

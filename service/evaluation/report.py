@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from migrations.errors import SkillrankError
+from service.evaluation.judgements import SERVES, JudgedQuestion
 from service.evaluation.measures import MEASURES, Difference, Estimate, Scores, by_kind, difference, score
 from service.evaluation.questions import Judged
 from service.evaluation.settings import Asker
-from service.judgements import SERVES, JudgedQuestion
 
 # A comparison of fewer questions is noise.
 FEWEST_TO_TELL: Final = 20

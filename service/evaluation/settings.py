@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from migrations.errors import SkillrankError
-from service.answers import SearchRequest
-from service.copying import indexed_copy
-from service.encoders import Encoders
+from service.evaluation.copying import indexed_copy
 from service.evaluation.measures import DEPTH
 from service.ranking.blend import Part, Weights
-from service.search import SkillSearch
+from service.search.answers import SearchRequest
+from service.search.encoders import Encoders
+from service.search.engine import SkillSearch
 from service.settings import Settings
 from store.location import DATABASE_NAME
 from store.protocol import Store

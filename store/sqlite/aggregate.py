@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
-from store.aggregate_records import MetricsSource, SourceRun
+from store.contract.aggregates import MetricsSource, SourceRun
 from store.errors import SourceUnreadable
 from store.sqlite.aggregate_reading import PROJECT_OF_SEARCH, SqliteAggregateReading
 from store.sqlite.database import THOROUGH_DEADLINE_S
@@ -135,7 +135,7 @@ class _Collected(NamedTuple):
 
 
 class SqliteAggregates(SqliteAggregateReading):
-    """The `store.aggregate_ports.Aggregates` of one SQLite file."""
+    """The `store.contract.aggregates.Aggregates` of one SQLite file."""
 
     def store_id(self) -> str:
         return self._db.read("store_id", _identity)

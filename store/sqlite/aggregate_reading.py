@@ -9,7 +9,7 @@ from typing import Final, LiteralString
 
 import apsw
 
-from store.aggregate_records import (
+from store.contract.aggregates import (
     DayExposure,
     DayMetrics,
     ExposureTotal,
@@ -71,7 +71,7 @@ ORDER BY s.searched_at DESC LIMIT ?
 
 
 class SqliteAggregateReading:
-    """The readers of `store.aggregate_ports.Aggregates`."""
+    """The readers of `store.contract.aggregates.Aggregates`."""
 
     _db: Database
 

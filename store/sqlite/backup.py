@@ -18,8 +18,8 @@ import apsw
 import sqlite_vec
 
 from migrations import MigrationRunner, SchemaMismatch
+from store.contract.operations import BackupReport, RestoreReport
 from store.errors import InvalidRecord, StoreUnavailable
-from store.records import BackupReport, RestoreReport
 from store.sqlite.connection import translated
 from store.sqlite.occupancy import occupy
 from store.sqlite.rows import rows, value

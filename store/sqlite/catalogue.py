@@ -9,8 +9,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from store.errors import Conflict, InvalidRecord, NotFound
-from store.records import (
+from store.contract.catalogue import (
     Chunk,
     DocumentState,
     DocumentWrite,
@@ -19,6 +18,7 @@ from store.records import (
     SkillRecord,
     SkillVersion,
 )
+from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.database import Database
 from store.sqlite.fulltext import searchable
 from store.sqlite.piece_vectors import forget_generation_pieces, forget_skill_pieces, write_pieces

@@ -13,8 +13,8 @@ import apsw
 
 from migrations import MigrationRunner
 from store.clock import Clock, format_time
+from store.contract.operations import SlowQuery
 from store.errors import StoreUnavailable
-from store.records import SlowQuery
 from store.sqlite.checkpoints import Checkpointer
 from store.sqlite.connection import open_connection, translated
 from store.sqlite.occupancy import share

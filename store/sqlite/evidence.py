@@ -9,8 +9,7 @@ import apsw
 import msgspec
 import numpy as np
 
-from store.questions import hash_of
-from store.records import (
+from store.contract.evidence import (
     AffinityCount,
     AffinityKind,
     CatalogueEntry,
@@ -20,8 +19,9 @@ from store.records import (
     OutcomeToLearn,
     QuestionCell,
     RecordedChoice,
-    ServedSkill,
 )
+from store.contract.searches import ServedSkill
+from store.query_hash import hash_of
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, one, record, rows, value
 

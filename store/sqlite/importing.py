@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
+from store.contract.tracking import ImportReport, NewInvocation, NewOutcome
 from store.errors import InvalidRecord
-from store.records import ImportReport, NewInvocation, NewOutcome
 from store.sqlite.connection import translated
 from store.sqlite.projection import counted_together
 from store.sqlite.rows import encode, one, rows

@@ -11,8 +11,7 @@ import msgspec
 
 from store.buckets import BUCKET_S, MAX_BUCKETS, WEEK_OFFSET_S
 from store.clock import format_time
-from store.errors import InvalidRecord
-from store.records import (
+from store.contract.metrics import (
     Bucket,
     MetricsSummary,
     SessionSkill,
@@ -21,6 +20,7 @@ from store.records import (
     TimelineBucket,
     WorkflowPath,
 )
+from store.errors import InvalidRecord
 from store.sqlite.database import THOROUGH_DEADLINE_S, Database
 from store.sqlite.fulltext import match_all_prefixes
 from store.sqlite.percentiles import refresh_percentiles

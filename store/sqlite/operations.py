@@ -8,7 +8,7 @@ from typing import Final
 import apsw
 
 from migrations import MigrationRunner
-from store.records import BackupReport, StoreHealth
+from store.contract.operations import BackupReport, StoreHealth
 from store.sqlite.backup import backup, integrity_problems
 from store.sqlite.database import THOROUGH_DEADLINE_S, Database
 from store.sqlite.projection import first_difference

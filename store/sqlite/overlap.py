@@ -7,7 +7,7 @@ from typing import Final
 
 import apsw
 
-from store.records import Contest
+from store.contract.searches import Contest
 from store.sqlite.database import Database
 from store.sqlite.rows import rows
 

@@ -7,8 +7,14 @@ from typing import Final, TypeVar
 
 import apsw
 
-from store.signal_ports import WorkTransaction
-from store.signal_records import MentorshipSession, ProgressUpdate, Project, ProjectMember, ProjectSkill
+from store.contract.projects import (
+    MentorshipSession,
+    ProgressUpdate,
+    Project,
+    ProjectMember,
+    ProjectSkill,
+    WorkTransaction,
+)
 from store.sqlite.database import Database
 from store.sqlite.rows import narrowed, record, rows
 from store.sqlite.work import (
@@ -32,7 +38,7 @@ _MENTORSHIPS: Final = f"SELECT {MENTORSHIP_COLUMNS} FROM mentorship_sessions"
 
 
 class SqliteProjects:
-    """The `store.signal_ports.Projects` of one SQLite file."""
+    """The `store.contract.projects.Projects` of one SQLite file."""
 
     _db: Database
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 import apsw
 
 from store.clock import format_time
-from store.questions import hash_of
+from store.contract.searches import Forgotten
+from store.query_hash import hash_of
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, rows
-from store.workflow_records import Forgotten
 
 # So many rows at a time, so that nobody waits long for the writer.
 CHUNK: Final = 1000
@@ -37,7 +37,7 @@ _FORGET_REPORTS: Final = "DELETE FROM session_report WHERE session_id IN (SELECT
 
 
 class SqliteRetention:
-    """The `store.workflow_ports.Retention` of one SQLite file."""
+    """The `store.contract.searches.Retention` of one SQLite file."""
 
     _db: Database
 

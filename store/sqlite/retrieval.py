@@ -10,8 +10,8 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
+from store.contract.retrieval import Candidate, Term
 from store.errors import NotFound
-from store.records import Candidate, Term
 from store.sqlite.database import Database
 from store.sqlite.duplicates import NearDuplicates
 from store.sqlite.fulltext import body_weight, match_any, terms_of

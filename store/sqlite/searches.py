@@ -8,8 +8,8 @@ from typing import Final
 import apsw
 import msgspec
 
+from store.contract.searches import SearchRecord, ServedSkill
 from store.errors import NotFound
-from store.records import SearchRecord, ServedSkill
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, one, record, require_same, rows
 

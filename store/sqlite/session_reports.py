@@ -9,13 +9,12 @@ import apsw
 import msgspec
 
 from store.clock import format_time
-from store.records import SessionEnd
+from store.contract.tracking import SessionEnd
+from store.contract.workflows import EventInStory, ReportMaker, SearchInStory, SessionStory, UseInStory
 from store.sqlite.database import Database
 from store.sqlite.percentiles import refresh_percentiles
 from store.sqlite.rows import encode, record, rows, value
 from store.sqlite.tracking import abandon, find_session
-from store.workflow_ports import ReportMaker
-from store.workflow_records import EventInStory, SearchInStory, SessionStory, UseInStory
 
 _SERVED_IN_STORY: Final = 3
 
@@ -63,7 +62,7 @@ ORDER BY s.started_at, s.id
 
 
 class SqliteSessionReports:
-    """The `store.workflow_ports.SessionReports` of one SQLite file."""
+    """The `store.contract.workflows.SessionReports` of one SQLite file."""
 
     _db: Database
 

@@ -11,9 +11,9 @@ import apsw
 
 from store.buckets import bucket_starts
 from store.clock import format_time, normalise_time, read_time
-from store.errors import InvalidRecord, NotFound
-from store.records import Bucket
-from store.signal_records import (
+from store.contract.metrics import Bucket
+from store.contract.signal_writes import NewSignals, SignalInsertion
+from store.contract.signals import (
     Activity,
     CategoryTotal,
     Distribution,
@@ -25,7 +25,7 @@ from store.signal_records import (
     SkillTotal,
     SkillUse,
 )
-from store.signal_writes import NewSignals, SignalInsertion
+from store.errors import InvalidRecord, NotFound
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, narrowed, one, record, rows, value
 
@@ -95,7 +95,7 @@ GROUP BY signal.skill_id, day ORDER BY signal.skill_id, day
 
 
 def insert_signals(connection: apsw.Connection, signals: NewSignals, now: str) -> SignalInsertion:
-    """Append one event's signals. See `store.signal_ports.WorkTransaction.add_signals`."""
+    """Append one event's signals. See `store.contract.projects.WorkTransaction.add_signals`."""
     if signals.source_type not in _PROJECT_OF:
         raise InvalidRecord(f"{signals.source_type} emits no skill signals", field="source_type")
     source = (signals.source_id, signals.user_id)
@@ -127,7 +127,7 @@ def insert_signals(connection: apsw.Connection, signals: NewSignals, now: str) -
 
 
 class SqliteSignals:
-    """The `store.signal_ports.Signals` of one SQLite file."""
+    """The `store.contract.signals.Signals` of one SQLite file."""
 
     _db: Database
 

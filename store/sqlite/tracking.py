@@ -12,17 +12,9 @@ import apsw
 import msgspec
 
 from store.clock import format_time, normalise_time
+from store.contract.tracking import Finish, ImportReport, Invocation, NewInvocation, NewOutcome, NewSession, Session
 from store.errors import Conflict, NotFound
-from store.questions import same_question
-from store.records import (
-    Finish,
-    ImportReport,
-    Invocation,
-    NewInvocation,
-    NewOutcome,
-    NewSession,
-    Session,
-)
+from store.query_hash import same_question
 from store.sqlite import importing
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, one, record, rows, value

@@ -11,9 +11,9 @@ from typing import Any, Final
 import apsw
 
 from store.clock import format_time, normalise_time, read_time
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import InvalidRecord
-from store.questions import hash_of
-from store.records import NewInvocation, NewOutcome
+from store.query_hash import hash_of
 from store.sqlite.rows import encode, value
 
 MAX_ID_CHARACTERS: Final = 200

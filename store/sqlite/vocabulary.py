@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from store.records import Term
+from store.contract.retrieval import Term
 from store.sqlite.rows import value
 
 # A library of this size is searched by every word within a few milliseconds.

@@ -8,8 +8,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from store.errors import Conflict, InvalidRecord, NotFound
-from store.signal_records import (
+from store.contract.projects import (
     MentorshipSession,
     NewMentorshipSession,
     NewProgressUpdate,
@@ -20,7 +19,8 @@ from store.signal_records import (
     ProjectSkill,
     SkillDeclaration,
 )
-from store.signal_writes import NewSignals, SignalInsertion
+from store.contract.signal_writes import NewSignals, SignalInsertion
+from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.rows import encode, one, record, rows, value
 from store.sqlite.signals import insert_signals
 from store.sqlite.uses import MAX_ID_CHARACTERS, new_id
@@ -66,7 +66,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 
 
 class SqliteWorkTransaction:
-    """The `store.signal_ports.WorkTransaction` of one unit of the writer.
+    """The `store.contract.projects.WorkTransaction` of one unit of the writer.
 
     Parameters
     ----------

@@ -9,12 +9,12 @@ import apsw
 import msgspec
 
 from store.clock import normalise_time
+from store.contract.workflows import EventsReport, NewWorkflowEvent, RefusedEvent, WorkflowEvent
 from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.connection import translated
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, one, record, rows
 from store.sqlite.uses import ADD_SESSION, MAX_DURATION_S, checked_id, new_id
-from store.workflow_records import EventsReport, NewWorkflowEvent, RefusedEvent, WorkflowEvent
 
 MAX_NAME_CHARACTERS: Final = 200
 MAX_STEP_CHARACTERS: Final = 500
@@ -53,7 +53,7 @@ class _Checked(NamedTuple):
 
 
 class SqliteWorkflowLog:
-    """The `store.workflow_ports.WorkflowLog` of one SQLite file."""
+    """The `store.contract.workflows.WorkflowLog` of one SQLite file."""
 
     _db: Database
 

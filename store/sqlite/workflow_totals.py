@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 import apsw
 
 from store.clock import normalise_time
+from store.contract.workflows import PhaseTotal, StepTotal, StepTotals, TransitionTotal, WorkflowFilter
 from store.sqlite.database import Database
 from store.sqlite.rows import record, rows
-from store.workflow_records import PhaseTotal, StepTotal, StepTotals, TransitionTotal, WorkflowFilter
 
 # A session without a project of its own has that of what was recorded in it. Sessions are read once and whole: the
 # filter decides which.
@@ -114,7 +114,7 @@ FROM step WHERE before <> after GROUP BY before, after ORDER BY n DESC, before, 
 
 
 class SqliteWorkflowTotals:
-    """The `store.workflow_ports.WorkflowTotals` of one SQLite file."""
+    """The `store.contract.workflows.WorkflowTotals` of one SQLite file."""
 
     _db: Database
 

@@ -13,7 +13,8 @@ from litestar.testing import TestClient
 from service.app import create_app
 from service.settings import Settings
 from store.clock import format_time
-from store.records import NewInvocation, SearchRecord
+from store.contract.searches import SearchRecord
+from store.contract.tracking import NewInvocation
 from store.sqlite import open_store
 
 Client = TestClient[Any]

@@ -12,7 +12,7 @@ from litestar.testing import TestClient
 
 from indexer.run import run_index
 from service.app import create_app
-from service.encoders import Encoders
+from service.search.encoders import Encoders
 from service.settings import Settings
 from store.sqlite import open_store
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
-from service.questions import MAX_CHARACTERS
+from service.search.questions import MAX_CHARACTERS
 
 Client = TestClient[Any]
 
@@ -151,7 +151,7 @@ def test_questions_are_not_stored_as_text_when_that_is_switched_off(settings, ro
 
     from indexer.run import run_index  # noqa: PLC0415
     from service.app import create_app  # noqa: PLC0415
-    from service.encoders import Encoders  # noqa: PLC0415
+    from service.search.encoders import Encoders  # noqa: PLC0415
     from store.sqlite import open_store  # noqa: PLC0415
 
     quiet = msgspec.structs.replace(settings, keep_questions=False)
@@ -168,7 +168,7 @@ def test_questions_are_not_stored_as_text_when_that_is_switched_off(settings, ro
 def test_where_nothing_fits_no_reason_speaks_of_closeness(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"query": "fix mypy type errors"}
     assert "close to" in client.post("/api/search", json=asked).json()["results"][0]["reasons"][0]
-    monkeypatch.setattr("service.search.judge_confidence", lambda *_: "none")
+    monkeypatch.setattr("service.search.engine.judge_confidence", lambda *_: "none")
     answer = client.post("/api/search", json=asked).json()
     assert answer["confidence"] == "none"
     assert not any("close to" in reason for result in answer["results"] for reason in result["reasons"])

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import apsw
 
-from service.aggregation import Aggregation
-from service.analysis import Analysis
-from store.aggregate_records import MetricsFilter
+from service.analysis.aggregation import Aggregation
+from service.analysis.engine import Analysis
 from store.clock import format_time
-from store.records import NewInvocation, NewOutcome
+from store.contract.aggregates import MetricsFilter
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.sqlite import SqliteStore, open_store
 from store.sqlite.connection import open_connection
 from tests.benchmarks.figures import line, seconds_of, verdict

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import apsw
 
-from service.sessions import end_session, session_report
-from service.workflows import step_correlations, workflow_report
+from service.work.sessions import end_session, session_report
+from service.work.workflows import step_correlations, workflow_report
 from store.clock import format_time
+from store.contract.tracking import NewInvocation, NewOutcome
+from store.contract.workflows import NewWorkflowEvent, WorkflowFilter
 from store.protocol import Store
-from store.records import NewInvocation, NewOutcome
 from store.sqlite import open_store
-from store.workflow_records import NewWorkflowEvent, WorkflowFilter
 from tests.benchmarks.figures import line, seconds_of
 
 PROJECTS, SKILLS, STEPS, PHASES = 40, 50, 8, ("plan", "build", "test", "ship")

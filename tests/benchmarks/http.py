@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from store.records import NewInvocation, NewOutcome
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.sqlite import open_store
 from tests.benchmarks.figures import line, seconds_of
 

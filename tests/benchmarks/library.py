@@ -14,8 +14,8 @@ from indexer.discovery import Found, find_documents
 from indexer.document import SkillDocument, UnparsableDocument, parse_document, read_bytes
 from indexer.pieces import EMBEDDED_PIECES, PIECES_SCHEMA, embedded_text
 from service.demo.replay import LIBRARY
+from store.contract.catalogue import Chunk, DocumentWrite
 from store.protocol import Store
-from store.records import Chunk, DocumentWrite
 
 # Encoding takes the time; variants of so many documents are as varied as a search can tell.
 _ENCODED = 600

@@ -25,7 +25,7 @@ import apsw
 from msgspec.structs import replace
 
 from store.clock import format_time
-from store.records import NewInvocation, NewOutcome
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.sqlite import SqliteStore, importing, open_store
 from store.sqlite.connection import open_connection
 from store.sqlite.uses import ADD_OUTCOME

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from service.aggregation import Aggregation
-from service.analysis import Analysis, Insight
+from service.analysis.aggregation import Aggregation
+from service.analysis.engine import Analysis, Insight
 from store.protocol import Store
 from tests.benchmarks.planted_naive import naive
 from tests.benchmarks.planted_world import NOW, STEP, Key, Size, World, make, step_verdicts, write

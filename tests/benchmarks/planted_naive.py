@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from store.aggregate_records import MetricsFilter
+from store.contract.aggregates import MetricsFilter
 from store.protocol import Store
 from tests.benchmarks.planted_world import DAYS, LAST_DAY, STEP, Key, World, step_verdicts, unit
 

@@ -13,10 +13,12 @@ import numpy as np
 
 from service.insights.effects import StepCount, StepEffect, step_effects
 from store.clock import format_time
+from store.contract.catalogue import Chunk, DocumentWrite
+from store.contract.searches import SearchRecord, ServedSkill
+from store.contract.tracking import NewInvocation, NewOutcome
+from store.contract.workflows import NewWorkflowEvent, WorkflowFilter
 from store.protocol import Store
-from store.records import Chunk, DocumentWrite, NewInvocation, NewOutcome, SearchRecord, ServedSkill
 from store.sqlite import open_store
-from store.workflow_records import NewWorkflowEvent, WorkflowFilter
 
 LAST_DAY: Final = date(2026, 11, 20)  # a Friday
 DAYS: Final = 91

@@ -21,11 +21,11 @@ import msgspec
 
 from embeddings.training import TrainingRecord
 from embeddings.training.run import held_out_ids
-from service.answers import SearchAnswer, SearchRequest
-from service.encoders import Encoders
+from service.evaluation.judgements import JudgedQuestion, read_judgements
 from service.evaluation.measures import estimate, score
-from service.judgements import JudgedQuestion, read_judgements
-from service.search import SkillSearch
+from service.search.answers import SearchAnswer, SearchRequest
+from service.search.encoders import Encoders
+from service.search.engine import SkillSearch
 from service.settings import DEFAULT_MODEL
 from store.sqlite import open_store
 

@@ -16,10 +16,10 @@ from indexer.discovery import Found, find_documents
 from indexer.document import UnparsableDocument, parse_document, read_bytes
 from indexer.pieces import embedded_text, piece_texts, split
 from indexer.run import BATCH, run_index
-from service.answers import SearchRequest
-from service.encoders import Encoders
-from service.questions import windows
-from service.search import SkillSearch
+from service.search.answers import SearchRequest
+from service.search.encoders import Encoders
+from service.search.engine import SkillSearch
+from service.search.questions import windows
 from service.settings import DEFAULT_MODEL
 from store.protocol import Store
 from store.sqlite import open_store

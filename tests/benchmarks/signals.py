@@ -13,11 +13,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from service.projects import join_project, record_progress_update
-from service.signals import emit_skill_signals
+from service.work.projects import join_project, record_progress_update
+from service.work.signals import emit_skill_signals
+from store.contract.projects import NewProgressUpdate, NewProject, SkillDeclaration, WorkTransaction
+from store.contract.signals import SignalFilter
 from store.protocol import Store
-from store.signal_ports import WorkTransaction
-from store.signal_records import NewProgressUpdate, NewProject, SignalFilter, SkillDeclaration
 from store.sqlite import open_store
 from tests.benchmarks.figures import line, seconds_of
 

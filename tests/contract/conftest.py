@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
+from store.contract.catalogue import Chunk, DocumentWrite
 from store.protocol import Store
-from store.records import Chunk, DocumentWrite
 
 BACKENDS = ["sqlite"]
 DIMENSION = 4

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from store.aggregate_records import DayMetrics, MetricsFilter
+from store.contract.aggregates import DayMetrics, MetricsFilter
+from store.contract.searches import SearchRecord, ServedSkill
+from store.contract.tracking import NewInvocation, NewOutcome, NewSession
 from store.protocol import Store
-from store.records import NewInvocation, NewOutcome, NewSession, SearchRecord, ServedSkill
 
 ALL = MetricsFilter()
 At = Callable[..., str]

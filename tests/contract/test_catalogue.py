@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from store.contract.catalogue import Chunk, DocumentWrite, IndexRun
 from store.errors import Conflict, InvalidRecord, NotFound
 from store.protocol import Store
-from store.records import Chunk, DocumentWrite, IndexRun
 
 MODEL = ("model-a", 4, 1)
 Make = Callable[..., DocumentWrite]

@@ -10,17 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from store.contract.catalogue import DocumentWrite
+from store.contract.evidence import AffinityCount, EvidenceSum, QuestionCell
+from store.contract.searches import SearchRecord, ServedSkill
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.protocol import Store
-from store.records import (
-    AffinityCount,
-    DocumentWrite,
-    EvidenceSum,
-    NewInvocation,
-    NewOutcome,
-    QuestionCell,
-    SearchRecord,
-    ServedSkill,
-)
 
 Make = Callable[..., DocumentWrite]
 VECTOR = np.array([1.0, 0.0, 0.0, 0.0], dtype=np.float32).tobytes()

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from store.contract.metrics import SkillMetrics
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import InvalidRecord
 from store.protocol import Store
-from store.records import NewInvocation, NewOutcome, SkillMetrics
 
 At = Callable[..., str]
 

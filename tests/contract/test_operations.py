@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import InvalidRecord, NotFound
 from store.protocol import Store
-from store.records import NewInvocation, NewOutcome
 
 
 def use(store: Store, identifier: str, **fields: Any) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from store.contract.searches import SearchRecord, ServedSkill
+from store.contract.tracking import NewInvocation, NewOutcome, NewSession
 from store.errors import Conflict
 from store.protocol import Store
-from store.questions import hash_of
-from store.records import NewInvocation, NewOutcome, NewSession, SearchRecord, ServedSkill
+from store.query_hash import hash_of
 
 WORDS = "where is the treasure buried"
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from store.contract.catalogue import Chunk, DocumentWrite
+from store.contract.retrieval import Candidate
 from store.errors import InvalidRecord, NotFound
 from store.protocol import Store
-from store.records import Candidate, Chunk, DocumentWrite
 
 Make = Callable[..., DocumentWrite]
 Windows = Callable[..., np.ndarray]

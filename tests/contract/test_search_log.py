@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from store.contract.searches import SearchRecord, ServedSkill
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import Conflict, InvalidRecord, NotFound, StoreUnavailable
 from store.protocol import Store
-from store.records import NewInvocation, NewOutcome, SearchRecord, ServedSkill
 
 
 def asked(**fields: Any) -> SearchRecord:

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from store.errors import Conflict, InvalidRecord, NotFound
-from store.protocol import Store
-from store.records import DocumentWrite
-from store.signal_ports import WorkTransaction
-from store.signal_records import (
+from store.contract.catalogue import DocumentWrite
+from store.contract.projects import (
     NewMentorshipSession,
     NewProgressUpdate,
     NewProject,
     ProgressUpdate,
-    SignalFilter,
     SkillDeclaration,
+    WorkTransaction,
 )
-from store.signal_writes import NewSignals, SignalInsertion
+from store.contract.signal_writes import NewSignals, SignalInsertion
+from store.contract.signals import SignalFilter
+from store.errors import Conflict, InvalidRecord, NotFound
+from store.protocol import Store
 
 DAY = timedelta(days=1)
 

@@ -16,20 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.projects import complete_project, join_project, record_progress_update
-from service.signals import SignalOutcome, emit_skill_signals
+from service.work.projects import complete_project, join_project, record_progress_update
+from service.work.signals import SignalOutcome, emit_skill_signals
 from store.clock import format_time
-from store.errors import Conflict, NotFound
-from store.protocol import Store
-from store.signal_ports import WorkTransaction
-from store.signal_records import (
+from store.contract.projects import (
     NewMentorshipSession,
     NewProgressUpdate,
     NewProject,
-    Signal,
-    SignalFilter,
     SkillDeclaration,
+    WorkTransaction,
 )
+from store.contract.signals import Signal, SignalFilter
+from store.errors import Conflict, NotFound
+from store.protocol import Store
 
 SKILLS = ["sql", "python", "rust", "negotiation"]
 CATEGORY = {"sql": "data", "python": "code", "rust": "code"}

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from store.contract.catalogue import DocumentWrite
+from store.contract.tracking import Invocation, NewInvocation, NewOutcome, NewSession
 from store.errors import Conflict, InvalidRecord, NotFound
 from store.protocol import Store
-from store.records import DocumentWrite, Invocation, NewInvocation, NewOutcome, NewSession
 
 COMPLETED = NewOutcome(outcome="completed")
 FAILED = NewOutcome(outcome="failed", error_type="ValueError")

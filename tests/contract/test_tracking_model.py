@@ -25,9 +25,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import Conflict, NotFound
 from store.protocol import Store
-from store.records import NewInvocation, NewOutcome
 
 SKILLS = st.sampled_from(["lint", "test", "review"])
 SESSIONS = st.none() | st.sampled_from(["s1", "s2", "s3"])

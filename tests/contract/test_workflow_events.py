@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from store.contract.searches import SearchRecord, ServedSkill
+from store.contract.tracking import NewInvocation, NewOutcome, NewSession
+from store.contract.workflows import NewWorkflowEvent, SessionStory, WorkflowEvent, WorkflowFilter
 from store.errors import Conflict, InvalidRecord, NotFound
 from store.protocol import Store
-from store.records import NewInvocation, NewOutcome, NewSession, SearchRecord, ServedSkill
-from store.workflow_records import NewWorkflowEvent, SessionStory, WorkflowEvent, WorkflowFilter
 
 ALL = WorkflowFilter()
 

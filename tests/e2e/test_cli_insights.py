@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from store.records import NewInvocation, NewOutcome
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.sqlite import open_store
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

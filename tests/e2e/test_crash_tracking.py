@@ -24,7 +24,7 @@ TRACK = """
 import os, sys, threading
 from datetime import timedelta
 from pathlib import Path
-from store.records import NewInvocation, NewOutcome
+from store.contract.tracking import NewInvocation, NewOutcome
 from store.sqlite import open_store
 
 store = open_store(Path(sys.argv[1]))

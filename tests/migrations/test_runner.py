@@ -16,9 +16,9 @@ import pytest
 
 from migrations import MigrationFailed, MigrationRunner, SchemaMismatch
 from migrations.files import SQLITE_MIGRATIONS
-from store.records import NewInvocation, NewOutcome
+from store.contract.tracking import NewInvocation, NewOutcome
+from store.contract.workflows import NewWorkflowEvent
 from store.sqlite import SqliteStore, open_store
-from store.workflow_records import NewWorkflowEvent
 
 NEWEST = len(list(SQLITE_MIGRATIONS.glob("V*.rollback.sql")))
 COMMITTED_V1 = Path(__file__).parent / "v1.db"
@@ -432,7 +432,7 @@ def test_looking_refuses_the_same_states(runner: MigrationRunner, execute: Execu
 OPEN_AND_TRACK = """
 import sys, time
 from pathlib import Path
-from store.records import NewInvocation
+from store.contract.tracking import NewInvocation
 from store.sqlite import open_store
 print("ready", flush=True)
 sys.stdin.readline()

@@ -1,0 +1,1 @@
+"""Insights over one store: counts from several projects and databases, analysed and linked to their rows."""

@@ -1,0 +1,100 @@
+"""Errors as HTTP problem documents (RFC 9457): the one place that knows status codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.plugins.problem_details import (
+    ProblemDetailsConfig,
+    ProblemDetailsException,
+    ProblemDetailsPlugin,
+)
+from litestar.status_codes import HTTP_404_NOT_FOUND
+
+from migrations.errors import SchemaMismatch, SkillrankError
+from service.catalogue.documents import DocumentUnavailable
+from service.catalogue.indexing import IndexBusy
+from service.search.questions import InvalidQuestion
+from store.errors import Conflict, InvalidRecord, NotFound, StoreUnavailable
+
+_log = structlog.get_logger(__name__)
+
+_Problem = Callable[[Any], ProblemDetailsException]
+
+
+def _problem(
+    error: Exception, status: int, title: str, extra: dict[str, Any] | None = None, **headers: str
+) -> ProblemDetailsException:
+    return ProblemDetailsException(
+        detail=str(error),
+        status_code=status,
+        title=title,
+        type_=f"urn:skillrank:problem:{title.lower().replace(' ', '-')}",
+        extra=extra,
+        headers=headers or None,
+    )
+
+
+def _unavailable(error: StoreUnavailable) -> ProblemDetailsException:
+    extra = {"cause": error.cause}
+    if error.retry_after_s is None:
+        return _problem(error, 503, "Store unavailable", extra)
+    return _problem(error, 503, "Store unavailable", extra, **{"Retry-After": f"{error.retry_after_s:.0f}"})
+
+
+def _http(error: HTTPException) -> ProblemDetailsException:
+    extra = {"errors": error.extra} if error.extra else None
+    titles = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
+    # Only routing raises this one: whoever comes by browser should learn where to look.
+    nowhere = "nothing is served at this address; /schema describes what is, /health says how the service is"
+    return ProblemDetailsException(
+        detail=nowhere if error.status_code == HTTP_404_NOT_FOUND else error.detail,
+        status_code=error.status_code,
+        title=titles.get(error.status_code, "Request failed"),
+        extra=extra,
+        headers=error.headers,
+    )
+
+
+def _invalid_request(error: ValidationException) -> ProblemDetailsException:
+    return _problem(
+        ValueError("the request does not have the form that /schema describes; see `errors`"),
+        422,
+        "Invalid request",
+        {"errors": error.extra or [{"message": error.detail}]},
+    )
+
+
+def _internal(error: Exception) -> ProblemDetailsException:
+    _log.error("a request failed for a reason nobody foresaw", exc_info=error)
+    request_id = structlog.contextvars.get_contextvars().get("request_id", "unknown")
+    return _problem(
+        RuntimeError(f"something went wrong inside; the log says more under request id {request_id}"),
+        500,
+        "Internal error",
+        {"request_id": request_id},
+    )
+
+
+_PROBLEMS: Final[dict[type[Exception], _Problem]] = {
+    HTTPException: _http,
+    ValidationException: _invalid_request,
+    InvalidQuestion: lambda error: _problem(error, 422, "Invalid question"),
+    InvalidRecord: lambda error: _problem(error, 422, "Invalid value", {"field": error.field}),
+    NotFound: lambda error: _problem(error, 404, "Not found", {"kind": error.kind, "key": error.key}),
+    DocumentUnavailable: lambda error: _problem(error, 404, "Document unavailable"),
+    Conflict: lambda error: _problem(error, 409, "Conflict", {"recorded": error.recorded}),
+    IndexBusy: lambda error: _problem(error, 409, "Index busy", {"job_id": error.job_id}),
+    StoreUnavailable: _unavailable,
+    SchemaMismatch: lambda error: _problem(error, 503, "Schema mismatch"),
+    Exception: _internal,
+    SkillrankError: lambda error: _problem(error, 400, "Request refused"),
+}
+
+
+def problem_details() -> ProblemDetailsPlugin:
+    """Return the plugin that turns every error of ours, and Litestar's own, into a problem document."""
+    return ProblemDetailsPlugin(ProblemDetailsConfig(exception_to_problem_detail_map=_PROBLEMS))

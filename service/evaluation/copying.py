@@ -1,0 +1,39 @@
+"""A copy of an index for trying another model on, while the index itself goes on serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from indexer.report import Progress
+from indexer.run import run_index
+from service.search.encoders import Encoders
+from store.location import DATABASE_NAME
+from store.protocol import Store
+from store.sqlite import open_store
+
+
+@contextmanager
+def indexed_copy(
+    store: Store, encoders: Encoders, on_progress: Callable[[Progress], None] = lambda _: None
+) -> Iterator[Store]:
+    """Give a copy of a store that is indexed with the model of `encoders` and thrown away afterwards.
+
+    Raises
+    ------
+    RootNotFound
+        When a root of the index is gone.
+    EmbeddingError
+        When the model cannot be loaded.
+    """
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / DATABASE_NAME
+        store.backup(path)
+        copy = open_store(path)
+        try:
+            run_index(copy, encoders, [Path(root) for root in copy.roots()], on_progress=on_progress)
+            yield copy
+        finally:
+            copy.close()

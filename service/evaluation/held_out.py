@@ -1,0 +1,119 @@
+"""Asks what a training held out of its own adapter, in a copy of the index, and keeps the scale that this shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from embeddings.errors import TrainingFailed
+from embeddings.scale import Scale, write_scale
+from embeddings.training import Recipe, TrainingDocument, held_out_ids
+from service.evaluation.calibration import FEWEST_QUESTIONS, Asked, measure_scale
+from service.evaluation.copying import indexed_copy
+from service.evaluation.judgements import JudgedQuestion
+from service.ranking.fusion import DEPTH
+from service.search.encoders import Encoders
+from service.search.questions import InvalidQuestion, checked_question, respelled, windows
+from service.settings import Settings
+from store.protocol import Store
+
+OnProgress = Callable[[str, int, int | None], None]
+"""Told what is being done, how much of it is done, and of how much; None while that is not known."""
+
+
+def held_out_questions(
+    documents: Sequence[TrainingDocument], judged: Sequence[JudgedQuestion] | None, recipe: Recipe
+) -> dict[str, frozenset[str]]:
+    """Return the questions that a training of these documents only measures, with all skills that serve each.
+
+    A question that is learnt with another document, too, is none of them.
+    """
+    held_out = held_out_ids({document.id for document in documents}, recipe)
+    learnt = {text for document in documents if document.id not in held_out for text in document.questions}
+    serving: dict[str, set[str]] = {}
+    for document in documents:
+        for text in document.questions:
+            if document.id in held_out and text not in learnt:
+                serving.setdefault(text, set()).add(document.id)
+    for each in judged or ():
+        if each.question in serving:
+            serving[each.question].update(each.serving)
+    return {question: frozenset(names) for question, names in serving.items()}
+
+
+def keep_scale(
+    adapter: Path,
+    questions: Mapping[str, frozenset[str]],
+    store: Store,
+    settings: Settings,
+    *,
+    words: bool,
+    on_progress: OnProgress = lambda *_: None,
+) -> Scale | None:
+    """Measure an adapter's scale and write it beside the adapter and its export.
+
+    With fewer than `FEWEST_QUESTIONS` questions nothing is encoded, and a scale of earlier weights is removed.
+
+    Parameters
+    ----------
+    adapter : Path
+        The adapter's folder.
+    questions : mapping
+        Questions that it was not trained on, each with the names of the skills that serve it.
+    store : Store
+        The index; stays as it is.
+    settings : Settings
+        Its model is the one that is asked for, adapter included.
+    words : bool
+        As `service.evaluation.calibration.measure_scale` takes it.
+    on_progress : callable
+        Called often, from this thread.
+
+    Raises
+    ------
+    EmbeddingError
+        When the model cannot be loaded, or the adapter's folder cannot be written.
+    """
+    scale = None
+    if len(questions) >= FEWEST_QUESTIONS:
+        encoders = Encoders(settings.model, settings.models_dir)
+        with indexed_copy(store, encoders, lambda run: on_progress(run.stage, run.done, run.total)) as copy:
+            asked = list(_asked(copy, encoders, questions, on_progress))
+        scale = measure_scale(asked, encoders.model_id, words=words)
+    try:
+        write_scale(adapter, scale)
+    except OSError as error:
+        raise TrainingFailed(f"{adapter} cannot be written: {error}") from error
+    if scale is not None:
+        # Loading is what carries a scale into the export.
+        Encoders(settings.model, settings.models_dir).load()
+    return scale
+
+
+def _asked(
+    store: Store,
+    encoders: Encoders,
+    questions: Mapping[str, frozenset[str]],
+    on_progress: OnProgress,
+) -> Iterator[Asked]:
+    """Ask as the product asks, up to the candidates."""
+    encoder = encoders.load()
+    indexed = {state.skill_name for state in store.documents()}
+    for done, (text, serving) in enumerate(questions.items(), start=1):
+        answers = serving & indexed
+        # What a document says of itself may be nothing that can be asked, and the document may be gone by now.
+        with suppress(InvalidQuestion):
+            question = checked_question(text)
+            question = respelled(question, store.corrections(question))
+            if answers:
+                found = store.candidates(question, encoder.encode_questions(windows(question)), depth=DEPTH)
+                yield Asked(
+                    similarity=np.array([np.nan if c.similarity is None else c.similarity for c in found]),
+                    bm25=np.array([np.nan if c.bm25 is None else c.bm25 for c in found]),
+                    right=np.array([c.skill_name in answers for c in found]),
+                    answers=len(answers),
+                )
+        on_progress("asking what was held out", done, len(questions))

@@ -1,0 +1,112 @@
+"""What a search asks and answers: the same for HTTP, the command line and whoever calls in process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from store.contract.searches import Confidence
+
+MAX_RESULTS = 50
+
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question and what is known of who asks."""
+
+    query: Annotated[str, msgspec.Meta(description="What you want to do, in your own words: two words or a page.")]
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULTS, description="How many skills to return.")] = 10
+    session_id: Identifier | None = None
+    user_id: Identifier | None = None
+    project_id: Identifier | None = None
+    workflow_phase: Identifier | None = None
+    category: Annotated[str, msgspec.Meta(description="Only skills of this category.")] | None = None
+    group: Annotated[bool, msgspec.Meta(description="Show near-identical skills as one, naming the others.")] = True
+
+
+class Components(msgspec.Struct, frozen=True, kw_only=True):
+    """What made a score: it is the sum of log_relevance, success, speed, choice, co_use, phase and scope.
+
+    Each but the first is bounded and can be switched off by its weight. `similarity` is the cosine of the question and
+    the whole document, `piece_similarity` that of the nearest of its first pieces, None where it was not looked at.
+    """
+
+    log_relevance: float
+    success: float
+    speed: float
+    choice: float
+    co_use: float
+    phase: float
+    scope: float
+    fused: float
+    similarity: float | None
+    piece_similarity: float | None
+    bm25: float | None
+    fits: bool
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded of a skill's uses.
+
+    `believed_success` is what is expected of the skill at this question, with its 80% interval; an abandoned use counts
+    as half a failure and a cancelled one as none, so it stands above the rate of completion where there are many;
+    `uses_at_questions_like_this` counts recent uses by many people in full, old ones and many of one person in part.
+    """
+
+    uses: int
+    completed: int
+    failed: int
+    abandoned: int
+    cancelled: int
+    completion_rate: float | None
+    believed_success: float
+    believed_low: float
+    believed_high: float
+    uses_at_questions_like_this: float
+    typical_seconds: float | None
+    last_used: str | None
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the document that speaks to the question, with those of its words that stand there, rarest first.
+
+    Without any it is the nearest in meaning of the document's first pieces.
+    """
+
+    heading: str
+    text: str
+    words: list[str]
+
+
+class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """One skill of the answer; `near_identical` names the skills that it stands for, best first."""
+
+    position: int
+    skill_name: str
+    description: str
+    category: str | None
+    document_path: str | None
+    score: float
+    components: Components
+    evidence: Evidence
+    reasons: list[str]
+    passage: Passage | None
+    near_identical: list[str]
+
+
+class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The ranked skills, and how sure the service is that they fit.
+
+    `corrected` names the words of the question that no document holds, with what they were taken for.
+    """
+
+    search_id: str
+    confidence: Confidence
+    message: str
+    results: list[RankedSkill]
+    corrected: dict[str, str]
+    weights_version: str
+    degraded: list[str]
+    elapsed_ms: float

@@ -1,0 +1,125 @@
+"""Which part of a document speaks to a question."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from store.contract.catalogue import Chunk
+from store.contract.retrieval import Term
+
+_STEM_CHARACTERS: Final = 5
+# What is left of “I'd” or “we've” says nothing.
+_FEWEST_CHARACTERS: Final = 3
+# A page-long question has more words than help to choose a passage.
+_MAX_STEMS: Final = 64
+EXCERPT_CHARACTERS: Final = 280
+_LEAD_CHARACTERS: Final = EXCERPT_CHARACTERS // 4
+
+
+class SoughtWords:
+    """The words of a question, as documents are searched for them: by their beginnings (``failing``, ``failed``).
+
+    Parameters
+    ----------
+    terms : sequence of Term
+        In the order of the question; repeated ones count once. A word counts the more, the fewer documents hold it.
+    """
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self._first: dict[str, str] = {}
+        self._weight: dict[str, float] = {}
+        telling = [term for term in terms if len(term.word) >= _FEWEST_CHARACTERS or not term.word.isascii()]
+        for term in telling or terms:
+            stem = term.word.lower()[:_STEM_CHARACTERS]
+            self._first.setdefault(stem, term.word)
+            self._weight[stem] = max(self._weight.get(stem, 0.0), 1.0 / math.log(math.e + term.documents))
+        self._sought = [
+            (stem, re.compile(_pattern(stem)) if len(stem) < _STEM_CHARACTERS else None)
+            for stem in list(self._first)[:_MAX_STEMS]
+        ]
+
+    def stems_in(self, text: str) -> set[str]:
+        """Return the beginnings that words of `text` have."""
+        return set(self._stems_in(text.lower()))
+
+    def _stems_in(self, lowered: str) -> Iterator[str]:
+        for stem, start in self._sought:
+            # Most words stand behind a blank, which is found faster than a beginning of a word.
+            if stem in lowered and (start is None or f" {stem}" in lowered or start.search(lowered)):
+                yield stem
+
+    def words_in(self, text: str) -> list[str]:
+        """Return the question's words that `text` holds, each once, the rarest first."""
+        found = self.stems_in(text)
+        held = [stem for stem in self._first if stem in found]
+        return [self._first[stem] for stem in sorted(held, key=lambda stem: -self._weight[stem])]
+
+    def weight_in(self, text: str) -> float:
+        """Return how much of the question `text` holds, 0 or more."""
+        return math.fsum(self._weight[stem] for stem in self._stems_in(text.lower()))
+
+    def densest_in(self, text: str, characters: int) -> int:
+        """Return where a stretch of so many characters begins that holds most of the question; 0 without any word."""
+        lowered = text.lower()
+        places = sorted(
+            (found.start(), stem) for stem in self.stems_in(text) for found in re.finditer(_pattern(stem), lowered)
+        )
+        best, most = 0, 0.0
+        for at, (start, _) in enumerate(places):
+            within = {stem for place, stem in places[at:] if place < start + characters}
+            held = sum(self._weight[stem] for stem in within)
+            if held > most:
+                best, most = start, held
+        return best
+
+
+def _pattern(stem: str) -> str:
+    # A short word hides inside longer ones, so it must stand at a word's beginning; a whole stem hardly ever does, and
+    # scripts without spaces have no such beginnings.
+    return rf"\b{re.escape(stem)}" if len(stem) < _STEM_CHARACTERS and stem.isascii() else re.escape(stem)
+
+
+def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Sequence[float] = ()) -> Chunk | None:
+    """Return the body piece that holds most of the question, by its rarest words, or among equals the nearest one.
+
+    Words come first because they can be shown. Where several pieces hold equally much, or none holds a word, the
+    nearest in meaning is the one that speaks to the question; only a document's first pieces have vectors, so it is
+    one of those, when any of the equals is. Else it is the earliest.
+
+    Parameters
+    ----------
+    sought : SoughtWords
+    chunks : sequence of Chunk
+        Of one document, in order.
+    similarities : sequence of float
+        Cosines of the question with the first body pieces, in order; empty when they are not known.
+
+    Returns
+    -------
+    Chunk or None
+        None when there is no body.
+    """
+    pieces = [chunk for chunk in chunks if chunk.kind == "body"]
+    held = [sought.weight_in(f"{piece.heading}\n{piece.text}") for piece in pieces]
+    equals = [place for place, weight in enumerate(held) if weight == max(held)]
+    embedded = [place for place in equals if place < len(similarities)]
+    if embedded:
+        return pieces[max(embedded, key=lambda place: similarities[place])]
+    return pieces[equals[0]] if equals else None
+
+
+def excerpt(sought: SoughtWords, text: str) -> str:
+    """Return at most `EXCERPT_CHARACTERS` of `text`, where it holds most of the question."""
+    flat = " ".join(text.split())
+    if len(flat) <= EXCERPT_CHARACTERS:
+        return flat
+    densest = sought.densest_in(flat, EXCERPT_CHARACTERS - _LEAD_CHARACTERS)
+    start = max(0, min(densest - _LEAD_CHARACTERS, len(flat) - EXCERPT_CHARACTERS))
+    if start:
+        start = flat.find(" ", start) + 1
+    end = start + EXCERPT_CHARACTERS
+    cut = flat[start:end] if end >= len(flat) else flat[start:end].rsplit(" ", 1)[0] + " …"
+    return ("… " if start else "") + cut

@@ -1,0 +1,198 @@
+"""Skills, their documents, and the generations of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SkillRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the catalogue."""
+
+    id: int
+    skill_name: str
+    declared_name: str | None
+    category: str | None
+    description: str | None
+    document_path: str | None
+    root: str | None
+    content_hash: str | None
+    license: str | None
+    compatibility: str | None
+    allowed_tools: list[str]
+    metadata: dict[str, Any]
+    problems: list[str]
+    copies: list[str]
+    first_indexed_at: str | None
+    last_indexed_at: str | None
+    removed_at: str | None
+
+
+class SkillVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One content that a skill's document has had."""
+
+    id: int
+    content_hash: str
+    size_bytes: int
+    first_indexed_at: str
+    last_indexed_at: str
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a document: what is shown as the matching passage. Spans are characters of the body."""
+
+    ordinal: int
+    kind: Literal["summary", "body"]
+    heading: str
+    text: str
+    span_start: int
+    span_end: int
+
+
+class DocumentState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the index holds of one document: enough to decide what a run must do."""
+
+    skill_id: int
+    skill_name: str
+    declared_name: str
+    document_path: str
+    root: str
+    content_hash: str
+    copies: list[str]
+    problems: list[str]
+    embedded: bool
+    """Whether the generation that is being written has a vector of exactly this content."""
+
+
+class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """One document as the indexer hands it over.
+
+    `vector` is float32 (dimension,); `piece_vectors` is float32 (pieces, dimension), those of the first body pieces of
+    `chunks`, in order. All are L2-normalised.
+    """
+
+    skill_name: str
+    declared_name: str
+    category: str | None
+    description: str
+    body: str
+    document_path: str
+    root: str
+    content_hash: str
+    size_bytes: int
+    license: str | None = None
+    compatibility: str | None = None
+    allowed_tools: list[str] = []
+    metadata: dict[str, Any] = {}
+    problems: list[str] = []
+    copies: list[str] = []
+    chunks: list[Chunk]
+    vector: NDArray[np.float32]
+    piece_vectors: NDArray[np.float32] | None = None
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of vectors: which model made them, and whether they are served."""
+
+    generation: int
+    status: Literal["building", "live", "retired"]
+    model_id: str
+    dimension: int
+    pieces_schema: int
+    started_at: str
+    live_at: str | None
+
+
+class IndexRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished index run; `report` is the indexer's own, as JSON."""
+
+    id: str
+    started_at: str
+    finished_at: str
+    roots: list[str]
+    report: dict[str, Any]
+
+
+class Catalogue(Protocol):
+    """Skills, their documents, and the generations of the index."""
+
+    def skill(self, skill_name: str) -> SkillRecord:
+        """Return one skill, removed ones too. Raises `NotFound`."""
+
+    def skills(
+        self,
+        *,
+        after: str = "",
+        limit: int = 100,
+        category: str | None = None,
+        removed: bool = False,
+        declared: bool = False,
+    ) -> list[SkillRecord]:
+        """Return served skills named after `after`, in the order of their names.
+
+        Instead of them, `removed` asks for those whose document was removed, and `declared` for those that never had
+        one and are there because a project declared them.
+        """
+
+    def skills_named(self, skill_names: Sequence[str]) -> dict[str, SkillRecord]:
+        """Return the served skills of these names."""
+
+    def versions(self, skill_name: str) -> list[SkillVersion]:
+        """Return every content the skill's document has had, newest first. Raises `NotFound`."""
+
+    def chunks(self, skill_names: Sequence[str]) -> dict[str, list[Chunk]]:
+        """Return the pieces of each skill's document in order; skills without a served document are left out."""
+
+    def documents(self, generation: int | None = None) -> list[DocumentState]:
+        """Return every served document, in the order of their paths; `embedded` is told for `generation`."""
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many skills are served and how many were removed."""
+
+    def open_generation(self, model_id: str, dimension: int, pieces_schema: int) -> Generation:
+        """Return the generation to write to.
+
+        That is the live one when it was made with the same three values; else the one being built with them, begun
+        now if need be (a half-built one of other values is dropped). The first generation of a store is live at once.
+        """
+
+    def write_document(self, document: DocumentWrite, generation: int) -> int:
+        """Add or replace one document, with its pieces, text and vectors, as one unit; return the skill's id.
+
+        A skill of that name keeps its id, versions and history, also when it had been removed; another document
+        that was served under the name or from the path makes way. Raises `InvalidRecord` when a vector does not
+        have the generation's dimension.
+        """
+
+    def update_document(
+        self, skill_id: int, *, document_path: str, root: str, copies: Sequence[str], problems: Sequence[str]
+    ) -> None:
+        """Record where an unchanged document lies and what is said about it.
+
+        Another document that was served from there is served again once it has a place of its own.
+        """
+
+    def remove_document(self, skill_id: int) -> None:
+        """Stop serving a document; its row, versions and history stay. Removing it again changes nothing."""
+
+    def publish_generation(self, generation: int) -> None:
+        """Serve `generation` from now on and drop the vectors of the one before. Live already: no change."""
+
+    def live_generation(self) -> Generation | None:
+        """Return the generation that is served, None before the first index run."""
+
+    def building_generation(self) -> Generation | None:
+        """Return the generation that is being built, if any."""
+
+    def record_run(self, run: IndexRun) -> None:
+        """Keep a finished index run."""
+
+    def last_run(self) -> IndexRun | None:
+        """Return the index run that finished last."""
+
+    def roots(self) -> list[str]:
+        """Return the roots of the last run, in their order of precedence; empty before the first."""

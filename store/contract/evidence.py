@@ -1,0 +1,163 @@
+"""What ranking has learnt from outcomes, and the weights it ranks with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from store.contract.searches import ServedSkill
+from store.contract.tracking import Outcome, OutcomeSource
+
+AffinityKind = Literal["after", "phase"]
+
+
+class OutcomeToLearn(msgspec.Struct, frozen=True, kw_only=True):
+    """One outcome with what surrounds it, as ranking learns from it.
+
+    `query_vector` is float32, made by `model_id`; None for a use without a known question. The last four are told of
+    completed uses only: the list that was served for its search, the skills taken from that list up to then, and the
+    skills that succeeded in the same session shortly before and after.
+    """
+
+    seq: int
+    skill_name: str
+    skill_version_id: int | None
+    outcome: Outcome
+    finished_at: str
+    duration_seconds: float | None
+    source: OutcomeSource
+    user_id: str | None
+    session_id: str | None
+    workflow_phase: str | None
+    query_vector: bytes | None
+    model_id: str | None
+    served: list[str] = []
+    taken: list[str] = []
+    succeeded_before: list[str] = []
+    succeeded_after: list[str] = []
+
+
+class QuestionCell(msgspec.Struct, frozen=True, kw_only=True):
+    """Questions that lie close together; `vector_sum` is float32. `id` is given by the store."""
+
+    id: int | None = None
+    model_id: str
+    code: int
+    questions: int
+    vector_sum: bytes
+
+
+class EvidenceSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What outcomes add to one skill; `question` is (model_id, code) of a cell, `sums` in ranking's order."""
+
+    skill_name: str
+    version: int
+    question: tuple[str, int] | None
+    reporter_slot: int
+    sums: list[float]
+
+
+class AffinityCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Weighted successes of a skill after another one, or in a phase; an empty name stands for all."""
+
+    kind: AffinityKind
+    context: str
+    skill_name: str
+    successes: float
+
+
+class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Which content a served skill has now, and its category."""
+
+    skill_name: str
+    version: int | None
+    category: str | None
+
+
+class EvidenceChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed since a reader looked last; `anew` means that it must forget what it holds.
+
+    `sums` are (skill_name, version, cell id or -1, slot, *sums), absolute, each under the name its skill has now.
+    """
+
+    epoch: int
+    revision: int
+    catalogue_seq: int
+    anew: bool
+    cells: list[QuestionCell]
+    sums: list[tuple[Any, ...]]
+    catalogue: list[CatalogueEntry]
+
+
+class LearntWeights(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights that were adopted, with the report that spoke for them."""
+
+    version: str
+    weights: dict[str, Any]
+    report: dict[str, Any]
+    adopted_at: str
+
+
+class RecordedChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished use of a skill that was taken from a served list, with that list."""
+
+    search_id: str
+    reporter: str
+    skill_name: str
+    outcome: Outcome
+    served: list[ServedSkill]
+
+
+class LearntEvidence(Protocol):
+    """What ranking has learnt from outcomes: sums that only grow, so outcomes may be learnt in any order."""
+
+    def outcomes_to_learn(self, *, limit: int) -> tuple[int, list[OutcomeToLearn]]:
+        """Return the number of the newest outcome learnt, and at most `limit` of those after it, in order.
+
+        A use without a search whose question was asked in some search has that search's vector.
+        """
+
+    def add_evidence(
+        self,
+        *,
+        after: int,
+        upto: int,
+        cells: Sequence[QuestionCell],
+        sums: Sequence[EvidenceSum],
+        affinities: Sequence[AffinityCount],
+    ) -> bool:
+        """Add what the outcomes after number `after`, up to and including `upto`, amount to, as one unit.
+
+        Return False, having changed nothing, when the newest outcome learnt is not `after`: somebody else has learnt
+        them meanwhile. Every question of `sums` is among `cells`.
+        """
+
+    def evidence_since(self, epoch: int, revision: int, catalogue_seq: int) -> EvidenceChange:
+        """Return everything that changed since a reader saw this epoch, revision and state of the catalogue.
+
+        Sums are whole, not differences. A removed skill's evidence is given under the name that its document has
+        taken since, if any. Of another epoch, or with -1, everything is returned.
+        """
+
+    def affinities(self, kind: AffinityKind, context: str, skill_names: Sequence[str]) -> dict[tuple[str, str], float]:
+        """Return weighted successes by (context, skill): for `context` and for '' (all), these skills and '' (all)."""
+
+    def last_success(self, session_id: str) -> str | None:
+        """Return the skill whose use was completed last in a session, None without one."""
+
+    def forget_evidence(self) -> None:
+        """Forget all evidence, to be learnt anew from the log."""
+
+    def recorded_choices(self, *, limit: int) -> list[RecordedChoice]:
+        """Return the newest `limit` finished uses that came from a served list, newest first.
+
+        The reporter is the user, or else the session.
+        """
+
+    def learnt_weights(self) -> LearntWeights | None:
+        """Return the weights adopted last, None while those of the release rank."""
+
+    def adopt_weights(self, version: str, weights: dict[str, Any], report: dict[str, Any]) -> None:
+        """Rank with these weights from now on; those of an earlier version may come back."""

@@ -1,0 +1,202 @@
+"""Projects, their scope, and what happens in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
+
+from store.contract.signal_writes import NewSignals, SignalInsertion
+
+T = TypeVar("T")
+MentorshipStatus = Literal["scheduled", "completed", "cancelled"]
+
+
+class NewProject(msgspec.Struct, frozen=True, kw_only=True):
+    """A project to declare; `id` None lets the store make one. What `metadata` holds is kept and never read."""
+
+    name: str
+    id: str | None = None
+    paths: list[str] = []
+    metadata: dict[str, Any] = {}
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """A body of work."""
+
+    id: str
+    name: str
+    paths: list[str]
+    metadata: dict[str, Any]
+    created_at: str
+    completed_at: str | None
+
+
+class SkillDeclaration(msgspec.Struct, frozen=True, kw_only=True):
+    """A skill that belongs to a project's scope, by id or by name; `category` is for one that is new by that name."""
+
+    skill_id: int | None = None
+    skill_name: str | None = None
+    category: str | None = None
+
+
+class ProjectSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """A skill of a project's scope."""
+
+    skill_id: int
+    skill_name: str
+    category: str | None
+    has_document: bool
+    declared_at: str
+
+
+class ProjectMember(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who takes part in a project."""
+
+    project_id: str
+    user_id: str
+    joined_at: str
+
+
+class NewProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """Work to record; the key makes the same update of the same user and project one update."""
+
+    project_id: str
+    user_id: str
+    content: str
+    idempotency_key: str | None = None
+
+
+class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that a user did in a project, in their words."""
+
+    seq: int
+    id: str
+    project_id: str
+    user_id: str
+    content: str
+    idempotency_key: str | None
+    created_at: str
+
+
+class NewMentorshipSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A mentorship session to record; `id` None lets the store make one."""
+
+    intern_id: str
+    mentor_id: str
+    session_focus: str
+    id: str | None = None
+    project_id: str | None = None
+    status: MentorshipStatus = "scheduled"
+
+
+class MentorshipSession(msgspec.Struct, frozen=True, kw_only=True):
+    """Two people who met, and what about. It is context, never evidence."""
+
+    seq: int
+    id: str
+    intern_id: str
+    mentor_id: str
+    session_focus: str
+    project_id: str | None
+    status: MentorshipStatus
+    created_at: str
+
+
+class WorkTransaction(Protocol):
+    """Writes that become durable together or not at all, at one moment. Of use only while its `work` runs."""
+
+    def add_project(self, project: NewProject) -> tuple[Project, bool]:
+        """Declare a project; the same id with the same content returns what is recorded.
+
+        Returns the project and whether this call added it. Raises `Conflict` when the id stands for another one.
+        """
+
+    def declare_skills(
+        self, project_id: str, skills: Sequence[SkillDeclaration], *, add_missing: bool
+    ) -> list[ProjectSkill]:
+        """Make `skills` the whole scope of a project; signals that were emitted before stay.
+
+        A name that the catalogue does not have becomes a skill without a document when `add_missing`, which search
+        never serves. Raises `NotFound` for an unknown project, an unknown id, and an unknown name otherwise.
+        """
+
+    def project_skills(self, project_id: str) -> list[ProjectSkill]:
+        """Return the scope of a project, by name. Raises `NotFound`."""
+
+    def add_member(self, project_id: str, user_id: str) -> tuple[ProjectMember, bool]:
+        """Let a user take part; return the membership and whether it is new. Raises `NotFound`."""
+
+    def members(self, project_id: str) -> list[ProjectMember]:
+        """Return who takes part, in the order of their ids. Raises `NotFound`."""
+
+    def complete_project(self, project_id: str) -> tuple[Project, bool]:
+        """Mark a project as completed, once; return it and whether this call did it. Raises `NotFound`."""
+
+    def add_progress_update(self, update: NewProgressUpdate) -> tuple[ProgressUpdate, bool]:
+        """Record an update; return it and whether it is new.
+
+        The same key of the same user and project returns what is recorded. Raises `NotFound` for an unknown project,
+        and `Conflict` when the key stands for another text.
+        """
+
+    def add_mentorship_session(self, session: NewMentorshipSession) -> tuple[MentorshipSession, bool]:
+        """Record a mentorship session; return it and whether it is new.
+
+        The same id with the same content returns what is recorded. Raises `NotFound` for an unknown project, and
+        `Conflict` when the id stands for another session.
+        """
+
+    def add_signals(self, signals: NewSignals) -> SignalInsertion:
+        """Append the signals of one event that are not there yet and whose skill the project has declared.
+
+        `service.work.signals.emit_skill_signals` is the only caller. Raises `NotFound` when the source is not recorded
+        (an update of that user, a project of which they are a member), or a skill is not; `InvalidRecord` for
+        mentorship, which the schema refuses.
+        """
+
+
+class Projects(Protocol):
+    """Projects, their scope, and what happens in them."""
+
+    def transaction(self, work: Callable[[WorkTransaction], T]) -> T:
+        """Run `work` as one unit; return its result when it is durable.
+
+        `work` sees its own writes. It may run more than once before it is committed, so it has no effects besides
+        those on its transaction, and does not call the store.
+        """
+
+    def project(self, project_id: str) -> Project:
+        """Return one project. Raises `NotFound`."""
+
+    def projects(self, *, after: str = "", limit: int = 100) -> list[Project]:
+        """Return projects whose id stands after `after`, in the order of their ids."""
+
+    def project_skills(self, project_id: str) -> list[ProjectSkill]:
+        """Return the scope of a project, by name. Raises `NotFound`."""
+
+    def project_members(self, project_id: str) -> list[ProjectMember]:
+        """Return who takes part, in the order of their ids. Raises `NotFound`."""
+
+    def progress_update(self, update_id: str) -> ProgressUpdate:
+        """Return one update. Raises `NotFound`."""
+
+    def progress_updates(
+        self, *, project_id: str | None = None, user_id: str | None = None, before: int | None = None, limit: int = 100
+    ) -> list[ProgressUpdate]:
+        """Return updates, last recorded first; only those whose `seq` is below `before`."""
+
+    def mentorship_session(self, session_id: str) -> MentorshipSession:
+        """Return one mentorship session. Raises `NotFound`."""
+
+    def mentorship_sessions(
+        self,
+        *,
+        intern_id: str | None = None,
+        mentor_id: str | None = None,
+        project_id: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[MentorshipSession]:
+        """Return mentorship sessions, last recorded first; only those whose `seq` is below `before`."""

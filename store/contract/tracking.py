@@ -1,0 +1,164 @@
+"""Sessions, invocations and their outcomes: an append-only log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+Outcome = Literal["completed", "failed", "abandoned", "cancelled"]
+OutcomeSource = Literal["client", "session_end", "sweep", "import"]
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session to start; `id` None lets the store make one."""
+
+    id: str | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of work."""
+
+    id: str
+    project_id: str | None
+    user_id: str | None
+    started_at: str
+    ended_at: str | None
+
+
+class NewInvocation(msgspec.Struct, frozen=True, kw_only=True):
+    """A use of a skill that starts; `id` and `invoked_at` None let the store make them."""
+
+    skill_name: str
+    id: str | None = None
+    invoked_at: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    project_path: str | None = None
+    workflow_path: str | None = None
+    workflow_phase: str | None = None
+    search_id: str | None = None
+    selection_rank: int | None = None
+    alternatives_considered: list[str] = []
+    user_query: str | None = None
+    user_context: dict[str, Any] = {}
+
+
+class NewOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a use ended; `finished_at` and `duration_seconds` None let the store derive them from its clock."""
+
+    outcome: Outcome
+    finished_at: str | None = None
+    duration_seconds: float | None = None
+    error_type: str | None = None
+    follow_up_actions: list[str] = []
+    source: OutcomeSource = "client"
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """One use of one skill as the log holds it; the outcome's fields are None while it runs.
+
+    `user_query_hash` is the SHA-256 of a question whose words are not kept, '' of one that was forgotten, else None.
+    """
+
+    id: str
+    skill_name: str
+    skill_version_id: int | None
+    invoked_at: str
+    session_id: str | None
+    user_id: str | None
+    project_id: str | None
+    project_path: str | None
+    workflow_path: str | None
+    workflow_phase: str | None
+    search_id: str | None
+    selection_rank: int | None
+    alternatives_considered: list[str]
+    user_query: str | None
+    user_query_hash: str | None
+    user_context: dict[str, Any]
+    outcome: Outcome | None
+    finished_at: str | None
+    duration_seconds: float | None
+    error_type: str | None
+    follow_up_actions: list[str]
+    source: OutcomeSource | None
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of finishing: the use as recorded, and whether this call recorded it."""
+
+    invocation: Invocation
+    changed: bool
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bulk import did: rows added, rows the log already had, and rows refused with the reason."""
+
+    imported: int
+    duplicates: int
+    refused: list[tuple[str, str]]
+
+
+class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """What ending a session did; ending it again changes nothing and says so."""
+
+    session: Session
+    abandoned: list[str]
+    skills: list[str]
+    changed: bool
+
+
+class Tracking(Protocol):
+    """Sessions, uses of skills and their outcomes: an append-only log."""
+
+    def start_session(self, session: NewSession) -> Session:
+        """Start a session; the same id again returns it unchanged, ended or not."""
+
+    def session(self, session_id: str) -> Session:
+        """Return one session. Raises `NotFound`."""
+
+    def start_invocation(self, invocation: NewInvocation) -> Invocation:
+        """Record that a use of a skill began. An unknown session id begins that session.
+
+        The same id with the same content returns what is recorded; other content raises `Conflict`.
+        """
+
+    def finish_invocation(self, invocation_id: str, outcome: NewOutcome) -> Finish:
+        """Record how a use ended, exactly once.
+
+        Without a duration it is the time since the start, never negative. The same outcome again (outcome, error
+        type and actions; a given duration too) changes nothing. Raises `NotFound`, and `Conflict` with what is
+        recorded when another outcome is.
+        """
+
+    def invocation(self, invocation_id: str) -> Invocation:
+        """Return one use. Raises `NotFound`."""
+
+    def find_invocations(self, invocation_ids: Sequence[str]) -> dict[str, Invocation]:
+        """Return the uses of these ids by id; those that the log does not have are left out."""
+
+    def invocations(self, *, after: str | None = None, limit: int = 1000) -> list[Invocation]:
+        """Return uses in the order in which they were recorded, from the one after the use `after` on.
+
+        Raises `NotFound` when the log has no use `after`.
+        """
+
+    def session_invocations(self, session_id: str) -> list[Invocation]:
+        """Return the uses of one session in the order they began."""
+
+    def import_invocations(self, uses: Sequence[tuple[NewInvocation, NewOutcome | None]]) -> ImportReport:
+        """Add many uses, finished or not. Rows whose id the log has are counted as duplicates and left alone.
+
+        An outcome is completed from the row alone, never from the clock: without `finished_at` it is the start plus
+        the duration, and without both the duration stays unknown (None). Rows that break a rule are refused one by
+        one, each with its reason, and leave nothing behind.
+        """
+
+    def abandon_stale(self, older_than: timedelta) -> list[str]:
+        """Finish every use open for longer than `older_than` as abandoned; return their ids."""

@@ -1,0 +1,319 @@
+"""What an index run does to the store, and that it does no more than it must."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+import pytest
+
+from embeddings.hashing import HashingEncoder
+from indexer.discovery import RootNotFound
+from indexer.pieces import PIECES_SCHEMA
+from indexer.report import IndexReport
+from indexer.run import BATCH, run_index
+from store.contract.tracking import NewInvocation, NewOutcome
+from store.protocol import Store
+from store.sqlite import open_store
+
+
+@dataclass
+class CountingSource:
+    """A source that counts the documents it is asked to embed."""
+
+    dimension: int = 64
+    loaded: int = 0
+    encoder: HashingEncoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.encoder = HashingEncoder(self.dimension)
+
+    @property
+    def model_id(self) -> str:
+        return self.encoder.model_id
+
+    def load(self) -> HashingEncoder:
+        self.loaded += 1
+        return self.encoder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path / "index.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def source() -> CountingSource:
+    return CountingSource()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "skills"
+    for name in ("fix-types", "find-flaky-tests", "tune-queries"):
+        put(folder / name, name)
+    return folder
+
+
+def put(folder: Path, name: str, says: str = "does useful things") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "SKILL.md"
+    path.write_text(f"---\nname: {name}\ndescription: {name} {says}\n---\n# {name}\n\nSteps.\n", encoding="utf-8")
+    return path
+
+
+def names(store: Store) -> list[str]:
+    return [skill.skill_name for skill in store.skills()]
+
+
+def tally(report: IndexReport) -> tuple[int, int, int, int, int]:
+    return report.added, report.changed, report.removed, report.unchanged, report.embedded
+
+
+def nearest(store: Store, source: CountingSource, question: str) -> str:
+    vectors = source.encoder.encode_questions([question])
+    found = store.candidates("", vectors, depth=1)
+    return found[0].skill_name
+
+
+def test_a_first_run_adds_every_document(store: Store, source: CountingSource, root: Path) -> None:
+    assert tally(run_index(store, source, [root])) == (3, 0, 0, 0, 3)
+    assert names(store) == ["find-flaky-tests", "fix-types", "tune-queries"]
+
+
+def test_a_run_with_nothing_changed_never_loads_the_model(store: Store, source: CountingSource, root: Path) -> None:
+    run_index(store, source, [root])
+    source.loaded = 0
+    assert tally(run_index(store, source, [root])) == (0, 0, 0, 3, 0)
+    assert source.loaded == 0
+
+
+def test_only_an_edited_document_is_embedded(store: Store, source: CountingSource, root: Path) -> None:
+    run_index(store, source, [root])
+    put(root / "fix-types", "fix-types", "mends annotations")
+    assert tally(run_index(store, source, [root])) == (0, 1, 0, 2, 1)
+    assert store.skill("fix-types").description == "fix-types mends annotations"
+    assert len(store.versions("fix-types")) == 2
+
+
+def test_a_removed_document_leaves_the_answers_and_keeps_its_history(
+    store: Store, source: CountingSource, root: Path
+) -> None:
+    run_index(store, source, [root])
+    store.finish_invocation(
+        store.start_invocation(NewInvocation(skill_name="fix-types")).id, NewOutcome(outcome="completed")
+    )
+    shutil.rmtree(root / "fix-types")
+    assert tally(run_index(store, source, [root])) == (0, 0, 1, 2, 0)
+    assert "fix-types" not in {c.skill_name for c in store.candidates("fix types", None, depth=10)}
+    assert store.skill("fix-types").removed_at is not None
+    metrics = store.skill_metrics("fix-types")
+    assert metrics is not None
+    assert metrics.completed_invocations == 1
+
+
+def test_a_document_that_comes_back_is_the_same_skill(store: Store, source: CountingSource, root: Path) -> None:
+    run_index(store, source, [root])
+    before = store.skill("fix-types").id
+    shutil.move(root / "fix-types", root.parent / "aside")
+    run_index(store, source, [root])
+    shutil.move(root.parent / "aside", root / "fix-types")
+    run_index(store, source, [root])
+    assert store.skill("fix-types").id == before
+    assert store.skill("fix-types").removed_at is None
+
+
+def test_a_moved_document_keeps_its_name(store: Store, source: CountingSource, root: Path) -> None:
+    run_index(store, source, [root])
+    shutil.move(root / "fix-types", root / "python-types")
+    report = run_index(store, source, [root])
+    assert report.embedded == 0
+    assert store.skill("fix-types").document_path == str(root / "python-types" / "SKILL.md")
+
+
+def test_a_name_that_is_taken_is_qualified_and_reported(store: Store, source: CountingSource, root: Path) -> None:
+    put(root / "zz" / "other", "fix-types", "in another way")
+    report = run_index(store, source, [root])
+    assert [(s.declared_name, s.skill_name) for s in report.shadowed] == [("fix-types", "other:fix-types")]
+    assert "other:fix-types" in names(store)
+
+
+def test_an_exact_copy_is_folded_into_the_first(store: Store, source: CountingSource, root: Path) -> None:
+    shutil.copytree(root / "fix-types", root / "zz-copy")
+    report = run_index(store, source, [root])
+    assert [(c.skill_name, c.path) for c in report.copies] == [("fix-types", str(root / "zz-copy" / "SKILL.md"))]
+    assert len(names(store)) == 3
+    assert store.skill("fix-types").copies == [str(root / "zz-copy" / "SKILL.md")]
+
+
+def test_when_the_original_goes_its_copy_takes_over(store: Store, source: CountingSource, root: Path) -> None:
+    shutil.copytree(root / "fix-types", root / "zz-copy")
+    run_index(store, source, [root])
+    shutil.rmtree(root / "fix-types")
+    assert tally(run_index(store, source, [root]))[2] == 0
+    assert store.skill("fix-types").document_path == str(root / "zz-copy" / "SKILL.md")
+
+
+def test_one_bad_document_is_reported_and_stops_nothing(store: Store, source: CountingSource, root: Path) -> None:
+    bad = put(root / "bad", "bad")
+    bad.write_bytes(b"\x00\x01\x02")
+    report = run_index(store, source, [root])
+    assert [u.path for u in report.unparsable] == [str(bad)]
+    assert report.added == 3
+
+
+def test_a_document_that_becomes_unreadable_is_served_as_it_was(
+    store: Store, source: CountingSource, root: Path
+) -> None:
+    run_index(store, source, [root])
+    (root / "fix-types" / "SKILL.md").write_bytes(b"\x00\x01\x02")
+    report = run_index(store, source, [root])
+    assert report.removed == 0
+    assert len(report.unparsable) == 1
+    assert "fix-types" in names(store)
+
+
+def test_documents_of_other_roots_stay(store: Store, source: CountingSource, root: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more"
+    put(other / "cook", "cook")
+    run_index(store, source, [root])
+    run_index(store, source, [other])
+    assert len(names(store)) == 4
+    assert store.roots() == [str(root), str(other)]
+
+
+def test_a_forgotten_root_is_no_longer_served(store: Store, source: CountingSource, root: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more"
+    put(other / "cook", "cook")
+    run_index(store, source, [root, other])
+    shutil.rmtree(root)
+    run_index(store, source, [other], forget=[root])
+    assert names(store) == ["cook"]
+    assert store.roots() == [str(other)]
+
+
+def test_a_missing_root_changes_nothing(store: Store, source: CountingSource, root: Path) -> None:
+    run_index(store, source, [root])
+    with pytest.raises(RootNotFound):
+        run_index(store, source, [root / "nowhere"])
+    assert len(names(store)) == 3
+
+
+def test_two_documents_may_swap_their_names(store: Store, source: CountingSource, root: Path) -> None:
+    run_index(store, source, [root])
+    put(root / "fix-types", "tune-queries", "first")
+    put(root / "tune-queries", "fix-types", "second")
+    run_index(store, source, [root])
+    assert store.skill("tune-queries").document_path == str(root / "fix-types" / "SKILL.md")
+    assert store.skill("fix-types").document_path == str(root / "tune-queries" / "SKILL.md")
+    assert names(store) == ["find-flaky-tests", "fix-types", "tune-queries"]
+
+
+def test_two_folders_may_swap_their_places(store: Store, source: CountingSource, root: Path) -> None:
+    run_index(store, source, [root])
+    (root / "fix-types").rename(root / "aside")
+    (root / "tune-queries").rename(root / "fix-types")
+    (root / "aside").rename(root / "tune-queries")
+    assert run_index(store, source, [root]).embedded == 0
+    assert store.skill("tune-queries").document_path == str(root / "fix-types" / "SKILL.md")
+    assert store.skill("fix-types").document_path == str(root / "tune-queries" / "SKILL.md")
+
+
+def test_the_old_generation_serves_until_the_new_one_is_whole(
+    store: Store, source: CountingSource, tmp_path: Path
+) -> None:
+    root = tmp_path / "many"
+    for number in range(BATCH + 5):
+        put(root / f"skill-{number}", f"skill-{number}")
+    run_index(store, source, [root])
+    other = CountingSource(dimension=32)
+    stopped = run_index(store, other, [root], should_stop=lambda: True)
+    assert not stopped.complete
+    live, building = store.live_generation(), store.building_generation()
+    assert live is not None
+    assert building is not None
+    assert (live.dimension, building.dimension) == (64, 32)
+    assert nearest(store, source, "skill-7 does useful things") == "skill-7"
+    resumed = run_index(store, other, [root])
+    assert resumed.embedded == 5
+    live = store.live_generation()
+    assert live is not None
+    assert live.dimension == 32
+    assert store.building_generation() is None
+    assert nearest(store, other, "skill-7 does useful things") == "skill-7"
+
+
+def pieces_of(store: Store, source: CountingSource, name: str, question: str) -> list[float]:
+    skill_id = store.skill(name).id
+    found = store.piece_similarities([skill_id], source.encoder.encode_questions([question]))
+    return [round(float(cosine), 2) for cosine in found.get(skill_id, [])]
+
+
+def test_the_first_pieces_are_embedded_beside_the_document(store: Store, source: CountingSource, root: Path) -> None:
+    sections = [f"## Part {number}\n\n" + f"{word} " * 180 for number, word in enumerate(("ink", "oil", "wax", "tar"))]
+    path = put(root / "long", "long")
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + "\n\n".join(sections), encoding="utf-8")
+    run_index(store, source, [root])
+    ids = {name: store.skill(name).id for name in names(store)}
+    found = store.piece_similarities(list(ids.values()), source.encoder.encode_questions(["oil"]))
+    assert {name: len(found[skill_id]) for name, skill_id in ids.items()} == {
+        "find-flaky-tests": 1,
+        "fix-types": 1,
+        "long": 3,
+        "tune-queries": 1,
+    }
+    cosines = found[ids["long"]].tolist()
+    assert max(range(3), key=cosines.__getitem__) == 1
+    assert pieces_of(store, source, "fix-types", "fix types. # fix-types\n\nSteps.") == [1.0]
+    path.write_text("---\nname: long\ndescription: nothing more\n---\n", encoding="utf-8")
+    run_index(store, source, [root])
+    assert pieces_of(store, source, "long", "oil") == []
+
+
+def test_an_index_without_pieces_serves_until_one_with_them_is_whole(
+    store: Store, source: CountingSource, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("indexer.run.PIECES_SCHEMA", PIECES_SCHEMA - 1)
+        before.setattr("indexer.run.piece_texts", lambda *_: [])
+        run_index(store, source, [root])
+    assert pieces_of(store, source, "fix-types", "steps") == []
+    for number in range(BATCH):
+        put(root / f"skill-{number}", f"skill-{number}")
+    assert not run_index(store, source, [root], should_stop=lambda: True).complete
+    live, building = store.live_generation(), store.building_generation()
+    assert live is not None
+    assert building is not None
+    assert (live.pieces_schema, building.pieces_schema) == (PIECES_SCHEMA - 1, PIECES_SCHEMA)
+    assert nearest(store, source, "fix-types does useful things") == "fix-types"
+    assert all(pieces_of(store, source, name, "steps") == [] for name in names(store))
+    run_index(store, source, [root])
+    assert all(len(pieces_of(store, source, name, "steps")) == 1 for name in names(store))
+    assert store.check() == []
+
+
+def test_a_check_names_piece_vectors_that_belong_to_no_document(
+    store: Store, source: CountingSource, root: Path, tmp_path: Path
+) -> None:
+    run_index(store, source, [root])
+    with closing(apsw.Connection(str(tmp_path / "index.db"))) as other:
+        other.execute("DELETE FROM skill_embedded").fetchall()
+    assert any(problem.startswith("3 sets of piece vectors belong to no document") for problem in store.check())
+
+
+def test_a_store_that_is_open_elsewhere_answers_from_the_new_index(
+    store: Store, source: CountingSource, root: Path, tmp_path: Path
+) -> None:
+    run_index(store, source, [root])
+    assert nearest(store, source, "cook a stew") != "cook"
+    other = open_store(tmp_path / "index.db")
+    put(root / "cook", "cook", "a stew")
+    run_index(other, source, [root])
+    other.close()
+    assert nearest(store, source, "cook a stew") == "cook"
