@@ -85,7 +85,7 @@ def export_model(source: ModelSource, cache_dir: Path) -> Path:
     ------
     ExportFailed
         When the model cannot be traced, when the lowest cosine between both runtimes over texts of many kinds, as
-        documents and as questions, is under ``LOWEST_COSINE``, or when the folder cannot be written.
+        documents and as queries, is under ``LOWEST_COSINE``, or when the folder cannot be written.
     ModelUnusable
         When the model cannot be loaded at all.
     """
@@ -112,7 +112,7 @@ def _write_export(model: TransformerEncoder, folder: Path) -> None:
         model_id=model.model_id,
         dimension=model.dimension,
         max_tokens=model.max_tokens,
-        question_prompt=model.question_prompt,
+        query_prompt=model.query_prompt,
         document_prompt=model.document_prompt,
         versions={name: version(name) for name in _LIBRARIES},
         # Weights beyond protobuf's two gigabytes lie in files of their own.
@@ -133,7 +133,7 @@ def _write_export(model: TransformerEncoder, folder: Path) -> None:
 def _lowest_cosine(model: Encoder, export: Encoder) -> float:
     pairs = (
         (model.encode_documents(_PARITY_TEXTS), export.encode_documents(_PARITY_TEXTS)),
-        (model.encode_questions(_PARITY_TEXTS), export.encode_questions(_PARITY_TEXTS)),
+        (model.encode_queries(_PARITY_TEXTS), export.encode_queries(_PARITY_TEXTS)),
     )
     return float(np.min([np.einsum("ij,ij->i", expected, given, dtype=np.float64) for expected, given in pairs]))
 

@@ -100,8 +100,8 @@ class HashingEncoder:
                 on_progress(1)
         return vectors
 
-    def encode_questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `Encoder.encode_questions`."""
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Encoder.encode_queries`."""
         return self.encode_documents(texts)
 
     def _encode(self, text: str) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ TOKENIZER_FILE: Final = "tokenizer.json"
 MANIFEST_FILE: Final = "meta.json"
 
 # Another layout, or another graph for the same model, gets another number: older folders are then made anew.
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     dimension : int
     max_tokens : int
         Tokens read of each text, special tokens included.
-    question_prompt, document_prompt : str
+    query_prompt, document_prompt : str
         Put before every text of that kind.
     versions : dict of str to str
         The libraries that made it.
@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str
     dimension: int
     max_tokens: int
-    question_prompt: str
+    query_prompt: str
     document_prompt: str
     versions: dict[str, str]
     digests: dict[str, str]

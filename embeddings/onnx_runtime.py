@@ -35,7 +35,7 @@ _Batch = NDArray[np.intp]
 class OnnxEncoder:
     """An `Encoder` run by onnxruntime from an export folder.
 
-    Each batch runs on one thread and batches run beside one another: one short question takes no more than its own
+    Each batch runs on one thread and batches run beside one another: one short query takes no more than its own
     core, and many documents take all of them.
 
     Parameters
@@ -88,9 +88,9 @@ class OnnxEncoder:
         """See `Encoder.encode_documents`."""
         return self._encode(texts, self._manifest.document_prompt, on_progress)
 
-    def encode_questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `Encoder.encode_questions`."""
-        return self._encode(texts, self._manifest.question_prompt, None)
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Encoder.encode_queries`."""
+        return self._encode(texts, self._manifest.query_prompt, None)
 
     def _encode(
         self, texts: Sequence[str], prompt: str, on_progress: Callable[[int], None] | None

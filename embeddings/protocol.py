@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 class Encoder(Protocol):
     """Text in, unit vectors out; safe to share between threads.
 
-    Documents and questions land in one space: the dot product of two rows is their cosine similarity. The same
+    Documents and queries land in one space: the dot product of two rows is their cosine similarity. The same
     text gives the same vector (to float rounding) whatever it is encoded together with. Any ``str`` is accepted:
     blank ones (all of them read as the same text), control characters, lone surrogates (read as U+FFFD) and huge
     ones, of which only the beginning counts (``max_tokens``).
@@ -60,7 +60,7 @@ class Encoder(Protocol):
         """
         ...
 
-    def encode_questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode what is asked.
 
         Parameters

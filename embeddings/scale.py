@@ -11,7 +11,7 @@ from embeddings.errors import InvalidScale
 
 SCALE_FILE: Final = "scale.json"
 
-# What no cosine reaches, rounding included: a level that the measured questions never showed.
+# What no cosine reaches, rounding included: a level that the measured queries never showed.
 BEYOND: Final = 2.0
 
 _MOST_BYTES: Final = 10_000
@@ -30,8 +30,8 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
         As `service.ranking.fusion.fused_relevance` takes them.
     model_id : str
         The model that it was measured on; empty for those of the release.
-    questions : int
-        How many questions it was measured on.
+    queries : int
+        How many queries it was measured on.
     """
 
     low: Level
@@ -40,7 +40,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     spread: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
     lexical_weight: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)]
     model_id: str = ""
-    questions: Annotated[int, msgspec.Meta(ge=0)] = 0
+    queries: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:
         """Refuse levels that are not in order."""

@@ -30,7 +30,7 @@ def clean_texts(texts: Sequence[str], *, max_tokens: int) -> list[str]:
     -------
     list of str
         As many, in order; each at most ``CHARACTERS_PER_TOKEN * max_tokens`` characters, lone surrogates read as
-        U+FFFD, surrogate pairs as the character they stand for, and blank texts as a question mark.
+        U+FFFD, surrogate pairs as the character they stand for, and blank texts as a query mark.
 
     Raises
     ------

@@ -37,7 +37,7 @@ _EXPORTER: Final = threading.Lock()
 class TransformerEncoder:
     """An `Encoder` run by sentence-transformers.
 
-    Questions and documents get the prompts that the model defines for them.
+    Queries and documents get the prompts that the model defines for them.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ class TransformerEncoder:
         return self._max_tokens
 
     @property
-    def question_prompt(self) -> str:
-        """What the model wants before every question; mostly nothing."""
+    def query_prompt(self) -> str:
+        """What the model wants before every query; mostly nothing."""
         return self._first_prompt("query")
 
     @property
@@ -103,14 +103,14 @@ class TransformerEncoder:
                 on_progress(len(part))
         return vectors
 
-    def encode_questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `Encoder.encode_questions`."""
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Encoder.encode_queries`."""
         cleaned = clean_texts(texts, max_tokens=self._max_tokens)
         if not cleaned:
             return np.empty((0, self._dimension), np.float32)
         with self._lock:
             vectors = self._model.encode_query(
-                cleaned, prompt=self.question_prompt, normalize_embeddings=True, show_progress_bar=False
+                cleaned, prompt=self.query_prompt, normalize_embeddings=True, show_progress_bar=False
             )
         return np.asarray(vectors, np.float32)
 

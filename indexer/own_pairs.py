@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import msgspec
 
+from indexer.chunks import HEAD_CHARS
 from indexer.document import SkillDocument
 from indexer.markdown import read_lines
-from indexer.pieces import HEAD_CHARS
 
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _WHEN = re.compile(r"^use (?:this skill |it )?(?:when|whenever|for|to|if)\s+", re.IGNORECASE)
 _FEWEST_WORDS = 5
-_MOST_QUESTION_CHARS = 700
+_MOST_QUERY_CHARS = 700
 _MOST_SECTIONS = 8
 
 
@@ -22,7 +22,7 @@ class OwnPairs(msgspec.Struct, frozen=True):
     """A part of a document, and what the other parts say that it should be found by."""
 
     text: str
-    questions: tuple[str, ...]
+    queries: tuple[str, ...]
 
 
 def own_pairs(document: SkillDocument) -> list[OwnPairs]:
@@ -43,7 +43,7 @@ def own_pairs(document: SkillDocument) -> list[OwnPairs]:
 def _sentences(description: str) -> Iterator[str]:
     for sentence in _SENTENCE.split(description):
         if len(sentence.split()) >= _FEWEST_WORDS:
-            yield _WHEN.sub("", sentence)[:_MOST_QUESTION_CHARS]
+            yield _WHEN.sub("", sentence)[:_MOST_QUERY_CHARS]
 
 
 def _sections(body: str) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _sections(body: str) -> Iterator[str]:
         if line is None or line.kind == "heading":
             section = " ".join([title, *prose]).strip()
             if len(" ".join(prose).split()) >= _FEWEST_WORDS:
-                yield section[:_MOST_QUESTION_CHARS]
+                yield section[:_MOST_QUERY_CHARS]
             title, prose = (line.title if line else ""), []
         elif line.kind == "prose":
             prose.append(line.text.strip())

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.protocol import Encoder
+from indexer.chunks import CHUNKS_SCHEMA, chunk_texts, embedded_text, split
 from indexer.discovery import Found, Unreadable, find_documents
 from indexer.document import SkillDocument, UnparsableDocument, content_hash, parse_document, read_bytes
 from indexer.naming import Assigned, Claim, Named, assign_names
-from indexer.pieces import PIECES_SCHEMA, Piece, embedded_text, piece_texts, split
 from indexer.report import Copy, IndexReport, Problem, Progress, Shadowed, Unparsable
 from store.clock import format_time, system_clock
 from store.contract.catalogue import Chunk, DocumentState, DocumentWrite, Generation, IndexRun
@@ -69,11 +69,11 @@ class _Ready:
 
     work: _Work
     document: SkillDocument
-    pieces: list[Piece]
+    chunks: list[Chunk]
 
     def texts(self) -> list[str]:
-        """Return what is embedded: the text that stands for the whole document, then those of its first pieces."""
-        return [embedded_text(self.document), *piece_texts(self.document, self.pieces)]
+        """Return what is embedded: the text that stands for the whole document, then those of its first chunks."""
+        return [embedded_text(self.document), *chunk_texts(self.document, self.chunks)]
 
 
 @dataclass(slots=True)
@@ -185,8 +185,8 @@ class _Run:
     def _known_generation(self) -> Generation | None:
         """Return the generation to write to when it exists already, so that the model need not be loaded."""
         for generation in (self._store.live_generation(), self._store.building_generation()):
-            if generation and (generation.model_id, generation.pieces_schema) == (self._source.model_id, PIECES_SCHEMA):
-                return self._store.open_generation(self._source.model_id, generation.dimension, PIECES_SCHEMA)
+            if generation and (generation.model_id, generation.chunks_schema) == (self._source.model_id, CHUNKS_SCHEMA):
+                return self._store.open_generation(self._source.model_id, generation.dimension, CHUNKS_SCHEMA)
         return None
 
     def _scan(self, states: dict[str, DocumentState]) -> dict[str, _Scanned]:
@@ -262,7 +262,7 @@ class _Run:
         # The first time a model is used it is exported, which takes a while.
         self._on_progress(Progress(stage="loading model", done=0, total=None))
         encoder = self._source.load()
-        generation = self._store.open_generation(self._source.model_id, encoder.dimension, PIECES_SCHEMA)
+        generation = self._store.open_generation(self._source.model_id, encoder.dimension, CHUNKS_SCHEMA)
         pending: list[Future[int]] = []
         taken = 0
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="skillrank-index") as pool:
@@ -320,19 +320,9 @@ class _Run:
                 metadata=dict(document.metadata),
                 problems=list(document.problems),
                 copies=self._copies.get(document.path, []),
-                chunks=[
-                    Chunk(
-                        ordinal=piece.ordinal,
-                        kind=piece.kind,
-                        heading=piece.heading,
-                        text=piece.text,
-                        span_start=piece.start,
-                        span_end=piece.end,
-                    )
-                    for piece in ready.pieces
-                ],
+                chunks=ready.chunks,
                 vector=vectors[0],
-                piece_vectors=vectors[1:],
+                chunk_vectors=vectors[1:],
             ),
             generation,
         )

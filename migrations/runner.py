@@ -323,4 +323,5 @@ def _run(connection: apsw.Connection, sql: str, *, version: int, direction: Lite
 
 
 def _schema(connection: apsw.Connection) -> dict[tuple[str, str], str]:
-    return {(kind, name): " ".join(sql.split()) for kind, name, sql in connection.execute(_SCHEMA)}
+    # SQLite puts a renamed table's name in quotes, so going up and down again adds some.
+    return {(kind, name): " ".join(sql.replace('"', "").split()) for kind, name, sql in connection.execute(_SCHEMA)}

@@ -61,7 +61,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
     SchemaMismatch, StoreUnavailable
         When the database cannot be opened.
     """
-    store: Store = open_store(settings.database, keep_questions=settings.keep_questions)
+    store: Store = open_store(settings.database, keep_queries=settings.keep_queries)
     encoders = Encoders(settings.model, settings.models_dir)
     indexing = Indexing(store, encoders)
     searching = SkillSearch(

@@ -24,7 +24,7 @@ _log = structlog.get_logger("skillrank.http")
 
 def configure_logs(level: str, log_format: Literal["auto", "json", "console"]) -> None:
     """Send every log line, the standard library's too, through structlog to standard error."""
-    # A traceback without the values of variables: those hold what callers sent, questions among them.
+    # A traceback without the values of variables: those hold what callers sent, queries among them.
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 
 from migrations.errors import SkillrankError
-from store.location import DATABASE_NAME, data_dir
+from store.location import DATABASE_NAME, data_dir, keep_queries
 
 PREFIX: Final = "SKILLRANK_"
 DEFAULT_MODEL: Final = "all-MiniLM-L6-v2+skills"
@@ -41,10 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         A use open for longer is taken as abandoned.
     session_idle_hours : float
         A session of which nothing was recorded for longer is ended.
-    keep_questions : bool
-        Off: the store holds a hash and a vector of each question, not its text.
+    keep_queries : bool
+        Off: the store holds a hash and a vector of each query, not its text.
     keep_searches_days : float or None
-        Questions asked longer ago are forgotten, their hashes and vectors too; None keeps them.
+        Queries asked longer ago are forgotten, their hashes and vectors too; None keeps them.
     aggregate_hours : float or None
         How often the service counts uses over projects and databases; None, only when asked.
     explore_share : float
@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["auto", "json", "console"] = "auto"
     open_limit_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0
     session_idle_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0
-    keep_questions: bool = True
+    keep_queries: bool = True
     keep_searches_days: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
     aggregate_hours: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
     explore_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
@@ -80,16 +80,15 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
     Raises
     ------
-    InvalidSetting
-        When a value cannot be used.
+    InvalidSetting, InvalidRecord
+        When a value cannot be used; the message names the variable.
     """
-    given = {
-        field: environ[PREFIX + field.upper()]
-        for field in Settings.__struct_fields__
-        if PREFIX + field.upper() in environ
-    }
-    given["data_dir"] = str(data_dir())
-    try:
-        return msgspec.convert(given, Settings, strict=False, dec_hook=lambda kind, text: kind(text))
-    except msgspec.ValidationError as error:
-        raise InvalidSetting(f"a {PREFIX}… environment variable cannot be used: {error}") from error
+    given: dict[str, Any] = {"data_dir": data_dir(), "keep_queries": keep_queries(environ)}
+    for field, kind in get_type_hints(Settings, include_extras=True).items():
+        variable = PREFIX + field.upper()
+        if variable in environ and field not in given:
+            try:
+                given[field] = msgspec.convert(environ[variable], kind, strict=False)
+            except msgspec.ValidationError as error:
+                raise InvalidSetting(f"{variable}={environ[variable]} cannot be used: {error}") from error
+    return Settings(**given)

@@ -13,7 +13,7 @@ from store.protocol import Store
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """What one sweep did: uses abandoned, sessions ended, and searches and uses whose question was forgotten."""
+    """What one sweep did: uses abandoned, sessions ended, and searches and uses whose query was forgotten."""
 
     abandoned_uses: int
     ended_sessions: int
@@ -26,13 +26,13 @@ def sweep(store: Store, learning: Learning, settings: Settings) -> Sweep:
     abandoned = store.abandon_stale(timedelta(hours=settings.open_limit_hours))
     ended = end_idle_sessions(store, timedelta(hours=settings.session_idle_hours))
     # Searches learn what is new; this is for what an import left behind. It comes before forgetting: what was learnt
-    # of a question outlives the question.
+    # of a query outlives the query.
     learning.learn_all()
     searches = uses = 0
     if settings.keep_searches_days is not None:
-        old = store.forget_questions(timedelta(days=settings.keep_searches_days))
+        old = store.forget_queries(timedelta(days=settings.keep_searches_days))
         searches, uses = old.searches, old.uses
-    if not settings.keep_questions:
+    if not settings.keep_queries:
         words = store.forget_words()
         searches, uses = searches + words.searches, uses + words.uses
     return Sweep(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,9 @@ import platformdirs
 from store.errors import InvalidRecord
 
 DATA_DIR_VARIABLE = "SKILLRANK_DATA_DIR"
-KEEP_QUESTIONS_VARIABLE = "SKILLRANK_KEEP_QUESTIONS"
+KEEP_QUERIES_VARIABLE = "SKILLRANK_KEEP_QUERIES"
+# The name of 0.1. It still counts: ignoring it would store text that somebody asked not to store.
+OLD_KEEP_QUERIES_VARIABLE = "SKILLRANK_KEEP_QUESTIONS"
 DATABASE_NAME = "skillrank.db"
 
 
@@ -26,16 +29,18 @@ def database_path() -> Path:
     return data_dir() / DATABASE_NAME
 
 
-def keep_questions() -> bool:
-    """Return ``$SKILLRANK_KEEP_QUESTIONS``, true by default, for programs that open a store without the service.
+def keep_queries(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return ``$SKILLRANK_KEEP_QUERIES``, true by default: whether the text of queries is stored.
 
     Raises
     ------
     InvalidRecord
-        When it is neither true nor false: nobody's words are stored on a guess.
+        When it is neither true nor false: no text is stored on a guess.
     """
-    told = os.environ.get(KEEP_QUESTIONS_VARIABLE, "true")
-    try:
-        return msgspec.convert(told, bool, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidRecord(f"{KEEP_QUESTIONS_VARIABLE} is {told!r}; set it to true or false") from error
+    for variable in (KEEP_QUERIES_VARIABLE, OLD_KEEP_QUERIES_VARIABLE):
+        if variable in environ:
+            try:
+                return msgspec.convert(environ[variable], bool, strict=False)
+            except msgspec.ValidationError as error:
+                raise InvalidRecord(f"{variable} is {environ[variable]!r}; set it to true or false") from error
+    return True

@@ -24,7 +24,7 @@ from store.contract.metrics import Bucket
 from store.contract.operations import StoreHealth
 from store.contract.tracking import ImportReport, NewInvocation, NewOutcome, Outcome
 from store.errors import Conflict, InvalidRecord
-from store.location import database_path, keep_questions
+from store.location import database_path, keep_queries
 from store.protocol import Store
 from store.sqlite import open_store
 from store.windows import parse_window
@@ -106,7 +106,7 @@ class SkillMetricsStore:
 
     def __init__(self, db_path: Path | str, *, clock: Clock = system_clock) -> None:
         self.db_path = Path(db_path)
-        self.store: Store = open_store(self.db_path, clock=clock, keep_questions=keep_questions())
+        self.store: Store = open_store(self.db_path, clock=clock, keep_queries=keep_queries())
 
     def track_invocation(
         self,

@@ -1,4 +1,4 @@
-"""What stands for a question whose words are not kept."""
+"""What stands for a query whose words are not kept."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import hashlib
 from store.contract.tracking import Invocation
 
 
-def hash_of(question: str) -> str:
-    """Return the SHA-256 of a question, as 64 hexadecimal digits."""
-    return hashlib.sha256(question.encode(errors="surrogatepass")).hexdigest()
+def hash_of(query: str) -> str:
+    """Return the SHA-256 of a query, as 64 hexadecimal digits."""
+    return hashlib.sha256(query.encode(errors="surrogatepass")).hexdigest()
 
 
-def same_question(recorded: Invocation, asked: str | None) -> bool:
-    """Whether `asked` can be the question that a use was recorded with."""
+def same_query(recorded: Invocation, asked: str | None) -> bool:
+    """Whether `asked` can be the query that a use was recorded with."""
     if recorded.user_query_hash is None:
         return recorded.user_query == asked
     # What was forgotten cannot contradict anything.

@@ -1,4 +1,4 @@
-"""Teaches the model a library: a LoRA adapter, trained on questions and the documents that answer them.
+"""Teaches the model a library: a LoRA adapter, trained on queries and the documents that answer them.
 
 `train_adapter` writes a folder that `embeddings.sources` takes as ``<model>+<folder>``. Importing this imports no
 runtime.

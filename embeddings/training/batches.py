@@ -17,7 +17,7 @@ def grouped_order(
     Parameters
     ----------
     mistaken : float32 (documents, documents)
-        How near the row's questions come to the column's document.
+        How near the row's queries come to the column's document.
     duplicate : bool (documents, documents)
         Pairs that cannot be told apart, which are put into no group together.
     group_size : int

@@ -36,7 +36,7 @@ _M_MMAP_MAX: Final = -4
 
 
 class AdapterTrainer:
-    """A model with a LoRA adapter that learns which text answers a question.
+    """A model with a LoRA adapter that learns which text answers a query.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ class AdapterTrainer:
         """The type that most arithmetic is done in."""
         return "bfloat16" if self._bfloat16 else "float32"
 
-    def question_tokens(self, questions: Sequence[str], *, most: int) -> list[list[int]]:
-        """Return the tokens of each question, at most so many."""
-        return self._tokens(questions, most, "query")
+    def query_tokens(self, queries: Sequence[str], *, most: int) -> list[list[int]]:
+        """Return the tokens of each query, at most so many."""
+        return self._tokens(queries, most, "query")
 
     def document_tokens(self, texts: Sequence[str], *, most: int) -> list[list[int]]:
         """Return the tokens of each document's text, at most so many."""
@@ -97,7 +97,7 @@ class AdapterTrainer:
 
     def step(
         self,
-        questions: Sequence[list[int]],
+        queries: Sequence[list[int]],
         documents: Sequence[list[int]],
         owner: NDArray[np.intp],
         masked: NDArray[np.bool_],
@@ -106,22 +106,22 @@ class AdapterTrainer:
 
         Parameters
         ----------
-        questions, documents : sequences of tokens
-        owner : intp (questions,)
+        queries, documents : sequences of tokens
+        owner : intp (queries,)
             The place, among `documents`, of the one that answers.
-        masked : bool (questions, documents)
+        masked : bool (queries, documents)
             Pairs that say nothing: other texts that may well answer.
 
         Returns
         -------
         loss : float
-        question_vectors : float32 (questions, dimension)
+        query_vectors : float32 (queries, dimension)
         document_vectors : float32 (documents, dimension)
             As they were before the step.
         """
         # First the gradient of the vectors, then that of the model, chunk by chunk: so a batch may be larger than
         # memory (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021).
-        asked, held = self._vectors(questions).requires_grad_(), self._vectors(documents).requires_grad_()
+        asked, held = self._vectors(queries).requires_grad_(), self._vectors(documents).requires_grad_()
         loss = _contrast(
             asked @ held.T / self._recipe.temperature,
             torch.from_numpy(owner).to(self._device),
@@ -129,7 +129,7 @@ class AdapterTrainer:
             self._recipe.backward_weight,
         )
         gradients = torch.autograd.grad(loss, (asked, held))
-        for tokens, gradient in zip((questions, documents), gradients, strict=True):
+        for tokens, gradient in zip((queries, documents), gradients, strict=True):
             for rows in _chunks(tokens):
                 torch.autograd.backward(self._forward([tokens[row] for row in rows]), gradient[rows])
         torch.nn.utils.clip_grad_norm_(self._learnt, _MOST_GRADIENT)
@@ -211,7 +211,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _contrast(scores: torch.Tensor, owner: torch.Tensor, masked: torch.Tensor, backward_weight: float) -> torch.Tensor:
     scores = scores.masked_fill(masked, _MASKED)
     forward = torch.nn.functional.cross_entropy(scores, owner)
-    # A text against the questions of others: its own further questions are no negatives.
+    # A text against the queries of others: its own further queries are no negatives.
     own = owner[:, None] == torch.arange(scores.shape[1], device=owner.device)
     others = torch.logsumexp(scores.masked_fill(own, _MASKED), 0)[owner]
     right = scores.gather(1, owner[:, None])[:, 0]

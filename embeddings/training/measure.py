@@ -1,4 +1,4 @@
-"""How well questions find the one document that is known to answer each."""
+"""How well queries find the one document that is known to answer each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """Means over questions, each in [0, 1]."""
+    """Means over queries, each in [0, 1]."""
 
     hit_at_1: float
     ndcg_at_10: float
@@ -16,23 +16,23 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    questions: NDArray[np.float32],
+    queries: NDArray[np.float32],
     documents: NDArray[np.float32],
     asked_of: NDArray[np.str_],
     ids: NDArray[np.str_],
 ) -> Found:
-    """Rank all documents for each question by cosine.
+    """Rank all documents for each query by cosine.
 
     Parameters
     ----------
-    questions : float32 (questions, dimension), rows L2-normalised
+    queries : float32 (queries, dimension), rows L2-normalised
     documents : float32 (documents, dimension), rows L2-normalised
-    asked_of : str (questions,)
+    asked_of : str (queries,)
         The id of the document that answers. With it alone relevant, nDCG is 1 / log2(1 + rank).
     ids : str (documents,)
         Of several texts with one id the nearest stands for the document.
     """
-    cosines = questions @ documents.T
+    cosines = queries @ documents.T
     right = asked_of[:, None] == ids
     nearest = np.where(right, cosines, -np.inf).max(axis=1)
     above = ((cosines > nearest[:, None]) & ~right).sum(axis=1)

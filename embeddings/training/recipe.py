@@ -12,7 +12,7 @@ WEIGHTS_FILE: Final = "adapter_model.safetensors"
 
 
 class TrainingDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A text and questions that it answers.
+    """A text and queries that it answers.
 
     Attributes
     ----------
@@ -21,13 +21,13 @@ class TrainingDocument(msgspec.Struct, frozen=True, kw_only=True):
         together.
     text : str
         What stands for the document.
-    questions : tuple of str
+    queries : tuple of str
         At least one.
     """
 
     id: str
     text: str
-    questions: tuple[str, ...]
+    queries: tuple[str, ...]
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,39 +38,39 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     epochs : int
         How often every text is seen.
     documents_per_step : int
-        The texts of a step are the negatives of each other's questions.
-    questions_per_document : int
-        So many of a text's questions are asked in an epoch, drawn anew each time where there are more.
+        The texts of a step are the negatives of each other's queries.
+    queries_per_document : int
+        So many of a text's queries are asked in an epoch, drawn anew each time where there are more.
     learning_rate : float
         The highest of AdamW's rates, reached after a twelfth of the steps; it falls to zero at the end.
     temperature : float
         Divides the cosines in the loss.
     backward_weight : float
-        What it counts, beside a question that picks its text, that a text picks its questions.
+        What it counts, beside a query that picks its text, that a text picks its queries.
     rank, alpha : int
         LoRA's.
-    document_tokens, question_tokens : int
+    document_tokens, query_tokens : int
         So much of a text is read while training.
     group_size : int
         Steps are made of groups of so many texts that are mistaken for each other.
     duplicate_cosine : float
         Texts that are this near under the unadapted model are no negatives of each other.
     held_out : float
-        The share of documents, with their questions, that only measure.
+        The share of documents, with their queries, that only measure.
     seed : int
         Decides everything that is drawn: with the same data and threads, the weights are the same.
     """
 
     epochs: int = 3
     documents_per_step: int = 96
-    questions_per_document: int = 3
+    queries_per_document: int = 3
     learning_rate: float = 8e-4
     temperature: float = 0.05
     backward_weight: float = 0.5
     rank: int = 32
     alpha: int = 64
     document_tokens: int = 224
-    question_tokens: int = 128
+    query_tokens: int = 128
     group_size: int = 4
     duplicate_cosine: float = 0.85
     held_out: float = 0.1
@@ -78,7 +78,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """How well held-out questions find their documents among the held-out ones and some others, by vectors alone.
+    """How well held-out queries find their documents among the held-out ones and some others, by vectors alone.
 
     Attributes
     ----------
@@ -104,10 +104,10 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
         The model that was adapted.
     recipe : Recipe
     data_sha256 : str
-        Over all ids, texts and questions, in order of id and text.
+        Over all ids, texts and queries, in order of id and text.
     files_sha256 : dict of str to str
         Digests of the files that the data came from, by the names that the caller gave them.
-    texts, questions, held_out_documents : int
+    texts, queries, held_out_documents : int
     curve : list of CurvePoint
     losses : list of float
         Of every step.
@@ -125,7 +125,7 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
     data_sha256: str
     files_sha256: dict[str, str]
     texts: int
-    questions: int
+    queries: int
     held_out_documents: int
     curve: list[CurvePoint]
     losses: list[float]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _STATE_FILE: Final = "unfinished.pt"
 _STEPS_BETWEEN_STATES: Final = 5
 _FEWEST_TEXTS: Final = 4
-_QUESTION_TOKENS: Final = 256
+_QUERY_TOKENS: Final = 256
 # Fewer documents than this say nothing when a share of them is held out.
 _FEWEST_TO_HOLD_OUT: Final = 20
 _OTHERS_MEASURED: Final = 400
@@ -116,7 +116,7 @@ class _Training:
             data_sha256=hashlib.sha256(msgspec.json.encode(ordered)).hexdigest(),
             files_sha256=files_sha256,
             texts=len(ordered),
-            questions=sum(len(document.questions) for document in ordered),
+            queries=sum(len(document.queries) for document in ordered),
             held_out_documents=len(held_out),
             curve=[],
             losses=[],
@@ -167,18 +167,16 @@ class _Training:
         for step in range(len(self._record.losses), self._steps):
             epoch, place = divmod(step, self._steps_per_epoch)
             random = np.random.default_rng([recipe.seed, epoch])
-            questions = [_draw(document.questions, recipe.questions_per_document, random) for document in self._learnt]
+            queries = [_draw(document.queries, recipe.queries_per_document, random) for document in self._learnt]
             if place == 0:
                 mistaken = memory.asked @ memory.answering.T
                 memory.order[:] = grouped_order(mistaken, duplicate, group_size=recipe.group_size, random=random)
             batch = np.array_split(memory.order, self._steps_per_epoch)[place]
-            owner = np.repeat(np.arange(len(batch)), [len(questions[row]) for row in batch])
+            owner = np.repeat(np.arange(len(batch)), [len(queries[row]) for row in batch])
             masked = duplicate[np.ix_(batch, batch)][owner]
             masked[np.arange(len(owner)), owner] = False
             loss, asked, memory.answering[batch] = trainer.step(
-                trainer.question_tokens(
-                    [text for row in batch for text in questions[row]], most=recipe.question_tokens
-                ),
+                trainer.query_tokens([text for row in batch for text in queries[row]], most=recipe.query_tokens),
                 [documents[row] for row in batch],
                 owner,
                 masked,
@@ -199,9 +197,9 @@ class _Training:
         if self._measured:
             # All encoded anew: among vectors that are some steps old a fresh one would be found too easily.
             among = [*self._measured, *self._learnt[:_OTHERS_MEASURED]]
-            asked = [(document.id, text) for document in self._measured for text in document.questions]
+            asked = [(document.id, text) for document in self._measured for text in document.queries]
             found = measure(
-                trainer.encode(trainer.question_tokens([text for _, text in asked], most=_QUESTION_TOKENS)),
+                trainer.encode(trainer.query_tokens([text for _, text in asked], most=_QUERY_TOKENS)),
                 trainer.encode(
                     trainer.document_tokens([document.text for document in among], most=self._recipe.document_tokens)
                 ),
@@ -261,14 +259,14 @@ def _share(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
 
 
-def _draw(questions: Sequence[str], most: int, random: np.random.Generator) -> list[str]:
-    if len(questions) <= most:
-        return list(questions)
-    return [questions[place] for place in sorted(random.choice(len(questions), most, replace=False))]
+def _draw(queries: Sequence[str], most: int, random: np.random.Generator) -> list[str]:
+    if len(queries) <= most:
+        return list(queries)
+    return [queries[place] for place in sorted(random.choice(len(queries), most, replace=False))]
 
 
 def _check_size(texts: int) -> None:
     if texts < _FEWEST_TEXTS:
-        raise TrainingFailed(f"there are questions for {texts} documents to learn from; it takes {_FEWEST_TEXTS}")
+        raise TrainingFailed(f"there are queries for {texts} documents to learn from; it takes {_FEWEST_TEXTS}")
     if texts > _MOST_TEXTS:
         raise TrainingFailed(f"{texts:,} texts are more than the {_MOST_TEXTS:,} that can be compared; give fewer")

@@ -2,7 +2,7 @@
 
 python -m embeddings.training.soup OUT ADAPTER ADAPTER…
 
-Trainings on other questions make other mistakes, and their mean makes fewer than each. Low-rank changes are averaged
+Trainings on other queries make other mistakes, and their mean makes fewer than each. Low-rank changes are averaged
 exactly by putting them side by side, so the ranks add up; merged at export, the model is as fast as any.
 """
 

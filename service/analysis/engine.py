@@ -10,10 +10,10 @@ from typing import Final
 import msgspec
 
 from service.analysis.links import rows_behind
-from service.analysis.tables import ProjectNames, catalogue, daily_use, exposure, project_use, question
+from service.analysis.tables import ProjectNames, catalogue, daily_use, exposure, project_use, query
 from service.insights.anomaly import anomalies
 from service.insights.findings import KINDS, Examined, Finding, Findings, Kind, Share, Significance, share_of
-from service.insights.missing import Question, group, missing_skills
+from service.insights.missing import Query, group, missing_skills
 from service.insights.mixed import mixed_results
 from service.insights.passed_over import passed_over
 from service.insights.similarity import likeness, worth_trying
@@ -25,19 +25,19 @@ from store.protocol import Store
 
 WINDOW_DAYS: Final = 91
 MAX_DAYS: Final = 730
-# Gathering compares each of the newest unanswered questions with each other one.
-MAX_QUESTIONS: Final = 2_000
+# Gathering compares each of the newest unanswered queries with each other one.
+MAX_QUERIES: Final = 2_000
 MAX_SIMILAR: Final = 5
 _KEPT: Final = 16
 _WITHOUT_COUNTS: Final = "nothing is counted yet: run `skillrank aggregate`, or POST /api/aggregate"
 _WITHOUT_WORDS: Final = (
-    "the words of some questions that nothing fitted are not kept: those are told by their number and by their "
+    "the words of some queries that nothing fitted are not kept: those are told by their number and by their "
     "searches alone"
 )
 
 
 _ELSEWHERE: Final = (
-    "questions stay in the database in which they were asked: those of the others that are counted here are not told"
+    "queries stay in the database in which they were asked: those of the others that are counted here are not told"
 )
 
 
@@ -149,8 +149,8 @@ class Analysis:
         period = self._period(since)
         sources = self._store.metrics_sources()
         names = ProjectNames(sources)
-        questions = self._questions(period, project_id)
-        found = {**self._findings(period, project_id, names), "missing_skill": self._missing(questions)}
+        queries = self._queries(period, project_id)
+        found = {**self._findings(period, project_id, names), "missing_skill": self._missing(queries)}
         chosen = [
             _insight(finding, period, project_id, names)
             for each in KINDS
@@ -158,11 +158,11 @@ class Analysis:
             if kind in {None, each} and skill_name in {None, finding.skill} and _concerns(finding, project_id, names)
         ]
         chosen.sort(key=lambda each: (-each.score, each.kind, each.title))
-        of_questions = kind in {None, "missing_skill"}
+        of_queries = kind in {None, "missing_skill"}
         told = {
             _WITHOUT_COUNTS: not period.counted,
-            _WITHOUT_WORDS: of_questions and any(each.text is None for each in questions),
-            _ELSEWHERE: of_questions and not all(source.own for source in sources),
+            _WITHOUT_WORDS: of_queries and any(each.text is None for each in queries),
+            _ELSEWHERE: of_queries and not all(source.own for source in sources),
         }
         return InsightReport(
             since=period.since,
@@ -253,17 +253,17 @@ class Analysis:
             "passed_over": passed_over(*exposure(shown)),
         }
 
-    def _questions(self, period: _Period, project_id: str | None) -> list[Question]:
+    def _queries(self, period: _Period, project_id: str | None) -> list[Query]:
         wanted = MetricsFilter(since=period.since, project_id=project_id)
-        return [question(each) for each in self._store.unanswered_searches(wanted, limit=MAX_QUESTIONS)]
+        return [query(each) for each in self._store.unanswered_searches(wanted, limit=MAX_QUERIES)]
 
-    def _missing(self, questions: list[Question]) -> Findings:
+    def _missing(self, queries: list[Query]) -> Findings:
         # Only the groups are kept: words are read anew, so what was forgotten meanwhile is not told.
-        key = [(each.model_id, each.text_hash) for each in questions]
+        key = [(each.model_id, each.text_hash) for each in queries]
         with self._lock:
             if self._grouped[0] != key:
-                self._grouped = (key, group(questions))
-            return missing_skills(questions, self._grouped[1])
+                self._grouped = (key, group(queries))
+            return missing_skills(queries, self._grouped[1])
 
 
 def _insight(finding: Finding, period: _Period, project_id: str | None, names: ProjectNames) -> Insight:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from service.insights.findings import DailyUse, Floats, ProjectUse
-from service.insights.missing import Question
+from service.insights.missing import Query
 from service.search.answers import MAX_RESULTS
 from store.contract.aggregates import (
     NO_PROJECT,
@@ -91,15 +91,15 @@ def exposure(totals: Sequence[ExposureTotal]) -> tuple[list[str], Floats, Floats
     return skills, cells[0], cells[1]
 
 
-def question(search: UnansweredSearch) -> Question:
-    """Return a question as it is gathered with others."""
+def query(search: UnansweredSearch) -> Query:
+    """Return a query as it is gathered with others."""
     vector = None if search.query_vector is None else np.frombuffer(search.query_vector, dtype=np.float32)
-    return Question(
+    return Query(
         search_id=search.search_id,
         asked_at=search.searched_at,
         text=search.query,
         text_hash=search.query_hash,
-        # A question without direction, which the smallest models may give, is like no other.
+        # A query without direction, which the smallest models may give, is like no other.
         vector=vector if vector is not None and float(np.linalg.norm(vector)) > 0 else None,
         model_id=search.model_id,
         asker=search.asker,

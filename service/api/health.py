@@ -41,7 +41,7 @@ class HealthController(Controller):
 
     @get("/ready", operation_id="getReadiness", sync_to_thread=True)
     def ready(self, store: GivenStore, encoders: GivenEncoders) -> Response[Health]:
-        """Answer 200 when questions can be answered, else 503 with what is missing."""
+        """Answer 200 when queries can be answered, else 503 with what is missing."""
         health = _health(store, encoders)
         return Response(health, status_code=503 if health.status == "not ready" else 200)
 

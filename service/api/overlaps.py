@@ -1,4 +1,4 @@
-"""Skills that compete for the same questions."""
+"""Skills that compete for the same queries."""
 
 from __future__ import annotations
 

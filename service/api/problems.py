@@ -17,7 +17,7 @@ from litestar.status_codes import HTTP_404_NOT_FOUND
 from migrations.errors import SchemaMismatch, SkillrankError
 from service.catalogue.documents import DocumentUnavailable
 from service.catalogue.indexing import IndexBusy
-from service.search.questions import InvalidQuestion
+from service.search.queries import InvalidQuery
 from store.errors import Conflict, InvalidRecord, NotFound, StoreUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ def _internal(error: Exception) -> ProblemDetailsException:
 _PROBLEMS: Final[dict[type[Exception], _Problem]] = {
     HTTPException: _http,
     ValidationException: _invalid_request,
-    InvalidQuestion: lambda error: _problem(error, 422, "Invalid question"),
+    InvalidQuery: lambda error: _problem(error, 422, "Invalid query"),
     InvalidRecord: lambda error: _problem(error, 422, "Invalid value", {"field": error.field}),
     NotFound: lambda error: _problem(error, 404, "Not found", {"kind": error.kind, "key": error.key}),
     DocumentUnavailable: lambda error: _problem(error, 404, "Document unavailable"),

@@ -1,4 +1,4 @@
-"""The question."""
+"""The query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Skills that compete for the same questions: which pairs, who takes whose traffic, and what in their words does it."""
+"""Skills that compete for the same queries: which pairs, who takes whose traffic, and what in their words does it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from store.contract.searches import Contest
 from store.near_duplicates import near_identical
 from store.protocol import Store
 
-# Below this cosine two documents rarely answer one question.
+# Below this cosine two documents rarely answer one query.
 LEAST_SIMILARITY: Final = 0.75
 # Copies come first among the nearest; so many more pairs are looked at to find others.
 _DEEPER: Final = 5

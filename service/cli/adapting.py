@@ -24,11 +24,9 @@ _RECIPE: Final = Recipe()
 
 def train(
     out: Annotated[Path, typer.Argument(help="The folder that gets the adapter.")],
-    questions: Annotated[
+    queries: Annotated[
         Path | None,
-        typer.Option(
-            "--questions", help='Lines of {"question": …, "expected": [names]}; without: the documents alone.'
-        ),
+        typer.Option("--queries", help='Lines of {"query": …, "expected": [names]}; without: the documents alone.'),
     ] = None,
     base: Annotated[str, typer.Option("--base", help="The model that is adapted.")] = DEFAULT_MODEL,
     epochs: Annotated[int, typer.Option("--epochs", min=1, max=50)] = _RECIPE.epochs,
@@ -45,17 +43,17 @@ def train(
     cosines. With the result, index anew: --model BASE+FOLDER.
     """
     # SciPy takes a second to import, which no other command should wait for.
-    from service.evaluation.held_out import held_out_questions, keep_scale  # noqa: PLC0415
+    from service.evaluation.held_out import held_out_queries, keep_scale  # noqa: PLC0415
 
     recipe = Recipe(epochs=epochs, held_out=held_out, seed=seed)
     out = out.expanduser()
     with saying_errors():
         with opened(settings_for(data_dir)) as (store, _):
-            judged = read_judgements(questions) if questions is not None else None
+            judged = read_judgements(queries) if queries is not None else None
             documents, unknown = training_documents(store, judged)
         if unknown:
-            ERRORS.print(f"{unknown} questions name no skill that is indexed and are left out", style="yellow")
-        files = {} if questions is None else {"questions": hashlib.sha256(questions.read_bytes()).hexdigest()}
+            ERRORS.print(f"{unknown} queries name no skill that is indexed and are left out", style="yellow")
+        files = {} if queries is None else {"queries": hashlib.sha256(queries.read_bytes()).hexdigest()}
         with _bar() as show:
             record = train_adapter(
                 documents,
@@ -66,7 +64,7 @@ def train(
                 on_progress=lambda now: show(f"loss {now.loss:.3f}", now.done, now.steps),
             )
         model = f"{base}+{out.resolve()}"
-        measured = held_out_questions(documents, judged, recipe)
+        measured = held_out_queries(documents, judged, recipe)
         settings = settings_for(data_dir, model=model)
         with opened(settings) as (store, _), _bar() as show:
             scale = keep_scale(out, measured, store, settings, words=judged is not None, on_progress=show)
@@ -74,7 +72,7 @@ def train(
             print_json({**msgspec.to_builtins(record), "scale": scale})
         else:
             _print(record)
-            _print_scale(scale, len(measured), "questions" if judged is not None else "parts of the documents")
+            _print_scale(scale, len(measured), "queries" if judged is not None else "parts of the documents")
             _print_use(model)
 
 
@@ -96,7 +94,7 @@ def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
 
 def _print(record: TrainingRecord) -> None:
     CONSOLE.print(
-        f"learnt from {record.questions} questions about {record.texts} texts in {record.seconds / 60:.1f} min; "
+        f"learnt from {record.queries} queries about {record.texts} texts in {record.seconds / 60:.1f} min; "
         f"{record.held_out_documents} documents were held out",
         highlight=False,
     )
@@ -107,9 +105,9 @@ def _print(record: TrainingRecord) -> None:
         CONSOLE.print(f"  epoch {point.epoch}{measured}{loss}", highlight=False)
 
 
-def _print_scale(scale: Scale | None, questions: int, kind: str) -> None:
+def _print_scale(scale: Scale | None, queries: int, kind: str) -> None:
     from service.evaluation.calibration import (  # noqa: PLC0415
-        FEWEST_QUESTIONS,
+        FEWEST_QUERIES,
         FIRST,
         RIGHT_AT_HIGH,
         RIGHT_AT_MEDIUM,
@@ -118,14 +116,14 @@ def _print_scale(scale: Scale | None, questions: int, kind: str) -> None:
 
     if scale is None:
         CONSOLE.print(
-            f"no scale: {questions} {kind} were held out and it takes {FEWEST_QUESTIONS}, so confidence stays medium; "
-            "give more questions, or a greater --held-out",
+            f"no scale: {queries} {kind} were held out and it takes {FEWEST_QUERIES}, so confidence stays medium; "
+            "give more queries, or a greater --held-out",
             highlight=False,
             soft_wrap=True,
         )
         return
     lines = [
-        f"how its cosines read, by {scale.questions} {kind} that were held out:",
+        f"how its cosines read, by {scale.queries} {kind} that were held out:",
         f"  below {scale.low:.2f} nothing fits: at most {TOLD_NOTHING_FITS:.0%} of these {kind} would be told so",
         *(
             f"  {name} from {level:.2f}: the right skill is among the first {FIRST} in at least {share:.0%}"

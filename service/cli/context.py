@@ -42,7 +42,7 @@ def settings_for(data_dir: Path | None = None, **given: Any) -> Settings:
 @contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Store, Encoders]]:
     """Open the store and the encoders of `settings`; close the store afterwards."""
-    store = open_store(settings.database, keep_questions=settings.keep_questions)
+    store = open_store(settings.database, keep_queries=settings.keep_queries)
     try:
         yield store, Encoders(settings.model, settings.models_dir)
     finally:

@@ -28,7 +28,7 @@ from service.cli.context import (
 
 if TYPE_CHECKING:
     from service.evaluation.measures import Difference
-    from service.evaluation.questions import Judged
+    from service.evaluation.queries import Judged
     from service.evaluation.report import Evaluation
 
 _SHOWN_CHARACTERS = 120
@@ -37,14 +37,14 @@ _LEAST_P = 0.001
 
 
 def evaluate(
-    questions: Annotated[
+    queries: Annotated[
         Path | None,
         typer.Option(
-            "--questions", "-q", help='Lines of {"question": …, "expected": ["name"] or {"name": 2, "related": 1}}.'
+            "--queries", "-q", help='Lines of {"query": …, "expected": ["name"] or {"name": 2, "related": 1}}.'
         ),
     ] = None,
     recorded: Annotated[
-        bool, typer.Option("--recorded", help="Ask recorded questions; what was taken and completed is right.")
+        bool, typer.Option("--recorded", help="Ask recorded queries; what was taken and completed is right.")
     ] = False,
     sample: Annotated[int, typer.Option(min=1, help="How many skills a self-check draws.")] = 200,
     compare: Annotated[
@@ -59,32 +59,32 @@ def evaluate(
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure search on your library: on your questions, on recorded choices, or by a self-check of the documents."""
+    """Measure search on your library: on your queries, on recorded choices, or by a self-check of the documents."""
     # SciPy takes a second to import, which no other command should wait for.
-    from service.evaluation.questions import read_judged, recorded_questions, self_check_questions  # noqa: PLC0415
+    from service.evaluation.queries import read_judged, recorded_queries, self_check_queries  # noqa: PLC0415
     from service.evaluation.report import compare as compared  # noqa: PLC0415
     from service.evaluation.report import evaluate as evaluated  # noqa: PLC0415
     from service.evaluation.report import parse_thresholds  # noqa: PLC0415
     from service.evaluation.settings import Variant, asking, parse_variant  # noqa: PLC0415
 
-    if questions is not None and recorded:
-        raise typer.BadParameter("give --questions or --recorded, not both")
+    if queries is not None and recorded:
+        raise typer.BadParameter("give --queries or --recorded, not both")
     settings = settings_for(data_dir, model=model)
     with saying_errors(), opened(settings) as (store, _):
         thresholds = parse_thresholds(fail_under or [])
 
         def judge() -> Judged:
-            if questions is not None:
-                return read_judged(questions, store)
-            return recorded_questions(store) if recorded else self_check_questions(store, count=sample)
+            if queries is not None:
+                return read_judged(queries, store)
+            return recorded_queries(store) if recorded else self_check_queries(store, count=sample)
 
         judged = judge()
-        # Ranking has learnt from the very choices that recorded questions are judged by.
+        # Ranking has learnt from the very choices that recorded queries are judged by.
         base = Variant(outcomes=not recorded)
         variants = [base] + ([parse_variant(base, compare)] if compare else [])
         runs = []
         for variant in variants:
-            with asking(variant, store, settings) as ask, _progress(len(judged.questions), quiet=as_json) as advance:
+            with asking(variant, store, settings) as ask, _progress(len(judged.queries), quiet=as_json) as advance:
                 runs.append(evaluated(judged, ask, advance))
         change = compared(*runs) if compare else None
         under = runs[-1].under(thresholds)
@@ -126,9 +126,7 @@ def _print(
     CONSOLE.print(_table("as it is" if compare else None, runs[0]))
     if compare and change:
         CONSOLE.print(_table(plain(", ".join(compare)), runs[1]))
-        CONSOLE.print(
-            f"difference, 95% interval, paired randomisation test ({len(runs[0].judged.questions)} questions)"
-        )
+        CONSOLE.print(f"difference, 95% interval, paired randomisation test ({len(runs[0].judged.queries)} queries)")
         for name, each in change.items():
             sure = "" if each.p < _SURE else "  could be chance"
             CONSOLE.print(
@@ -141,7 +139,7 @@ def _print(
         CONSOLE.print("worst misses", style="bold")
     for miss in worst:
         where = "not among the first 50" if miss.place is None else f"at place {miss.place}"
-        CONSOLE.print(f"“{plain(short(miss.question, _SHOWN_CHARACTERS))}”", highlight=False)
+        CONSOLE.print(f"“{plain(short(miss.query, _SHOWN_CHARACTERS))}”", highlight=False)
         CONSOLE.print(
             f"    expected {plain(', '.join(miss.expected))}: {where}; first stood {plain(miss.first or 'nothing')}",
             highlight=False,
@@ -154,7 +152,7 @@ def _p(value: float) -> str:
 
 def _table(title: str | None, run: Evaluation) -> Table:
     rows = run.table
-    table = Table("questions", *next(iter(rows.values())), title=title, title_justify="left", box=None)
+    table = Table("queries", *next(iter(rows.values())), title=title, title_justify="left", box=None)
     for kind, cells in rows.items():
         table.add_row(plain(kind), *(f"{c.mean:.3f}\n{c.low:.2f}–{c.high:.2f}" for c in cells.values()))
     return table

@@ -24,7 +24,7 @@ _HEADINGS: Final[dict[Kind, str]] = {
     "success_trend": "Succeeding more or less and less",
     "anomaly": "Unlike the weeks before",
     "unused": "Never or no longer used",
-    "missing_skill": "Skills worth writing: nothing fits these questions",
+    "missing_skill": "Skills worth writing: nothing fits these queries",
     "passed_over": "Often shown, never taken",
 }
 

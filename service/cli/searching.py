@@ -28,7 +28,7 @@ _COLOURS = {"high": "green", "medium": "yellow", "low": "red", "none": "red"}
 
 
 def search(
-    question: Annotated[str, typer.Argument(help="What you want to do; - reads it from standard input.")],
+    query: Annotated[str, typer.Argument(help="What you want to do; - reads it from standard input.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_RESULTS)] = 5,
     category: Annotated[str | None, typer.Option(help="Only skills of this category.")] = None,
     group: Annotated[bool, typer.Option("--group/--no-group", help="Show near-identical skills as one.")] = True,
@@ -43,7 +43,7 @@ def search(
     settings = settings_for(data_dir, model=model)
     with saying_errors(), opened(settings) as (store, encoders):
         request = SearchRequest(
-            query=sys.stdin.read() if question == "-" else question,
+            query=sys.stdin.read() if query == "-" else query,
             limit=limit,
             category=category,
             group=group,

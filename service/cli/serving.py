@@ -19,7 +19,7 @@ from service.cli.context import (
 )
 from service.cli.indexing import index_with_progress, print_report
 from service.cli.searching import print_answer
-from service.demo.replay import LIBRARY, history, questions, replay
+from service.demo.replay import LIBRARY, history, queries, replay
 from service.search.answers import SearchRequest
 from service.search.engine import SkillSearch
 from service.settings import Settings
@@ -68,13 +68,13 @@ def demo(
     skills: Annotated[
         list[Path] | None, typer.Argument(help="Your own folders of skills; none: the library that comes along.")
     ] = None,
-    serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve when the questions are asked.")] = True,
+    serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve when the queries are asked.")] = True,
     host: Host = None,
     port: Port = None,
     data_dir: DataDir = None,
     model: Model = None,
 ) -> None:
-    """Index a library, replay a little history, ask a few questions, and serve."""
+    """Index a library, replay a little history, ask a few queries, and serve."""
     settings = settings_for(data_dir, host=host, port=port, model=model)
     with saying_errors():
         with opened(settings) as (store, encoders):
@@ -92,9 +92,9 @@ def demo(
                 )
             CONSOLE.rule("3. which skill should I use?")
             searching = SkillSearch(store, encoders)
-            for question in questions():
-                CONSOLE.print(f"\n[bold magenta]“{plain(question)}”[/]", highlight=False)
-                print_answer(searching.answer(SearchRequest(query=question, limit=3)))
+            for query in queries():
+                CONSOLE.print(f"\n[bold magenta]“{plain(query)}”[/]", highlight=False)
+                print_answer(searching.answer(SearchRequest(query=query, limit=3)))
         if serving:
             CONSOLE.rule("4. serve")
             address = f"http://{settings.host}:{settings.port}"

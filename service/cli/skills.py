@@ -65,7 +65,7 @@ def overlap(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find skills that compete for the same questions, who takes whose traffic, and which words cause it."""
+    """Find skills that compete for the same queries, who takes whose traffic, and which words cause it."""
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         found = overlapping_skills(store, limit=limit, skill_name=name, copies=copies)
         if as_json:

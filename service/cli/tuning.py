@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, print_json, saying_errors, settings_for
-from service.evaluation.judgements import JudgedQuestion, read_judgements
+from service.evaluation.judgements import JudgedQuery, read_judgements
 from service.learning.tuning import Report
 from service.learning.tuning import tune as find_better_weights
 from service.ranking.blend import Weights
@@ -21,7 +21,7 @@ MOST_CHOICES = 20_000
 
 def tune(
     judged: Annotated[
-        Path | None, typer.Option("--judged", help='Lines of {"question": …, "expected": [names]}: the guard.')
+        Path | None, typer.Option("--judged", help='Lines of {"query": …, "expected": [names]}: the guard.')
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the report and change nothing.")] = False,
     data_dir: DataDir = None,
@@ -30,18 +30,18 @@ def tune(
     """Change the weights of ranking, only if recorded outcomes say that it is better; status 1 when refused."""
     settings = settings_for(data_dir)
     with saying_errors(), opened(settings) as (store, encoders):
-        questions = read_judgements(judged) if judged is not None else []
+        queries = read_judgements(judged) if judged is not None else []
         searching = SkillSearch(store, encoders)
         searching.learning.learn_all()
 
         def ndcg(weights: Weights) -> float:
-            return _mean_ndcg(searching, questions, weights)
+            return _mean_ndcg(searching, queries, weights)
 
         report = find_better_weights(
             store.recorded_choices(limit=MOST_CHOICES),
             searching.weights(),
-            ndcg if questions else None,
-            len(questions),
+            ndcg if queries else None,
+            len(queries),
         )
         adopted = report.refused is None and not dry_run
         if adopted:
@@ -54,12 +54,12 @@ def tune(
         raise typer.Exit(1)
 
 
-def _mean_ndcg(searching: SkillSearch, questions: list[JudgedQuestion], weights: Weights) -> float:
+def _mean_ndcg(searching: SkillSearch, queries: list[JudgedQuery], weights: Weights) -> float:
     # SciPy takes a second to import, which no other command should wait for.
     from service.evaluation.measures import score  # noqa: PLC0415
 
-    ranked = [searching.order(SearchRequest(query=each.question), weights) for each in questions]
-    return float(score(questions, ranked)["nDCG@10"].mean())
+    ranked = [searching.order(SearchRequest(query=each.query), weights) for each in queries]
+    return float(score(queries, ranked)["nDCG@10"].mean())
 
 
 def _print(report: Report, *, adopted: bool) -> None:
@@ -76,7 +76,7 @@ def _print(report: Report, *, adopted: bool) -> None:
         )
     if report.ndcg_current is not None:
         CONSOLE.print(
-            f"nDCG@10 of {report.judged} judged questions: {report.ndcg_current:.4f} now, "
+            f"nDCG@10 of {report.judged} judged queries: {report.ndcg_current:.4f} now, "
             f"{report.ndcg_proposed:.4f} proposed",
             highlight=False,
         )

@@ -37,7 +37,7 @@ def sweep_once(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print_json(done)
         return
     CONSOLE.print(
-        f"{done.abandoned_uses} open uses abandoned, {done.ended_sessions} idle sessions ended, questions of "
+        f"{done.abandoned_uses} open uses abandoned, {done.ended_sessions} idle sessions ended, queries of "
         f"{done.forgotten_searches} searches and {done.forgotten_uses} uses forgotten",
         highlight=False,
     )

@@ -19,7 +19,7 @@ LIBRARY: Final = _HERE / "library"
 class PastUse(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the history."""
 
-    question: str
+    query: str
     skill_name: str
     outcome: Outcome
     duration_seconds: float
@@ -35,9 +35,9 @@ def history() -> list[PastUse]:
     return [msgspec.json.decode(line, type=PastUse) for line in lines]
 
 
-def questions() -> list[str]:
-    """Return the questions that the demo asks."""
-    return (_HERE / "questions.txt").read_text(encoding="utf-8").splitlines()
+def queries() -> list[str]:
+    """Return the queries that the demo asks."""
+    return (_HERE / "queries.txt").read_text(encoding="utf-8").splitlines()
 
 
 def replay(store: Store, uses: list[PastUse], clock: Clock = system_clock) -> ImportReport:
@@ -51,7 +51,7 @@ def replay(store: Store, uses: list[PastUse], clock: Clock = system_clock) -> Im
             skill_name=use.skill_name,
             invoked_at=format_time(began),
             workflow_path=use.workflow_path,
-            user_query=use.question,
+            user_query=use.query,
         )
         outcome = NewOutcome(
             outcome=use.outcome,

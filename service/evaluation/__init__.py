@@ -1,1 +1,1 @@
-"""Measures search on a user's own library: judged questions, figures with intervals, and paired comparisons."""
+"""Measures search on a user's own library: judged queries, figures with intervals, and paired comparisons."""

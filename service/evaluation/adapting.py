@@ -1,32 +1,32 @@
-"""From an index and a file of questions to what an adapter is trained on."""
+"""From an index and a file of queries to what an adapter is trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from embeddings.training import TrainingDocument
+from indexer.chunks import embedded_text
 from indexer.discovery import Found
 from indexer.document import SkillDocument, UnparsableDocument, read_document
 from indexer.own_pairs import own_pairs
-from indexer.pieces import embedded_text
 from migrations.errors import SkillrankError
-from service.evaluation.judgements import JudgedQuestion
+from service.evaluation.judgements import JudgedQuery
 from store.protocol import Store
 
 
 class NothingToLearn(SkillrankError):
-    """Neither the questions nor the documents give anything to train on; the message says what to do."""
+    """Neither the queries nor the documents give anything to train on; the message says what to do."""
 
 
-def training_documents(store: Store, judged: Sequence[JudgedQuestion] | None) -> tuple[list[TrainingDocument], int]:
-    """Return what to train on, and how many questions name no skill that is indexed and are left out.
+def training_documents(store: Store, judged: Sequence[JudgedQuery] | None) -> tuple[list[TrainingDocument], int]:
+    """Return what to train on, and how many queries name no skill that is indexed and are left out.
 
     Parameters
     ----------
     store : Store
-    judged : sequence of JudgedQuestion or None
-        Each question belongs to the first of the skills serving it that is indexed; with None the documents' own
-        sentences and sections are the questions (`own_pairs`).
+    judged : sequence of JudgedQuery or None
+        Each query belongs to the first of the skills serving it that is indexed; with None the documents' own
+        sentences and sections are the queries (`own_pairs`).
 
     Raises
     ------
@@ -39,16 +39,16 @@ def training_documents(store: Store, judged: Sequence[JudgedQuestion] | None) ->
     if judged is None:
         found, unknown = _from_documents(indexed), 0
     else:
-        found, unknown = _from_questions(indexed, judged)
+        found, unknown = _from_queries(indexed, judged)
     if not found:
         raise NothingToLearn(
             "there is nothing to learn from: "
-            + ("no document has a description or sections" if judged is None else "no question names an indexed skill")
+            + ("no document has a description or sections" if judged is None else "no query names an indexed skill")
         )
     return found, unknown
 
 
-def _from_questions(indexed: dict[str, Found], judged: Sequence[JudgedQuestion]) -> tuple[list[TrainingDocument], int]:
+def _from_queries(indexed: dict[str, Found], judged: Sequence[JudgedQuery]) -> tuple[list[TrainingDocument], int]:
     asked: dict[str, list[str]] = {}
     unknown = 0
     for each in judged:
@@ -56,17 +56,17 @@ def _from_questions(indexed: dict[str, Found], judged: Sequence[JudgedQuestion])
         if name is None:
             unknown += 1
         else:
-            asked.setdefault(name, []).append(each.question)
+            asked.setdefault(name, []).append(each.query)
     documents = {name: document for name in asked if (document := _read(indexed[name])) is not None}
     return [
-        TrainingDocument(id=name, text=embedded_text(document), questions=tuple(dict.fromkeys(asked[name])))
+        TrainingDocument(id=name, text=embedded_text(document), queries=tuple(dict.fromkeys(asked[name])))
         for name, document in documents.items()
     ], unknown
 
 
 def _from_documents(indexed: dict[str, Found]) -> list[TrainingDocument]:
     return [
-        TrainingDocument(id=name, text=pairs.text, questions=pairs.questions)
+        TrainingDocument(id=name, text=pairs.text, queries=pairs.queries)
         for name, found in indexed.items()
         if (document := _read(found)) is not None
         for pairs in own_pairs(document)

@@ -1,4 +1,4 @@
-"""How a model's cosines read, from questions whose answers are known and that it never learnt from."""
+"""How a model's cosines read, from queries whose answers are known and that it never learnt from."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from scipy.optimize import isotonic_regression
 from embeddings.scale import BEYOND, Scale
 from service.ranking.fusion import DEPTH, LEXICAL_WEIGHT, fused_relevance
 
-FEWEST_QUESTIONS: Final = 40
+FEWEST_QUERIES: Final = 40
 TOLD_NOTHING_FITS: Final = 0.03
 RIGHT_AT_MEDIUM: Final = 0.80
 RIGHT_AT_HIGH: Final = 0.93
 FIRST: Final = 3
 LEXICAL_WEIGHTS: Final = (0.05, 0.1, 0.15, LEXICAL_WEIGHT, 0.25, 0.3, 0.4, 0.5)
 
-# A level that fewer questions reach than this was not seen to hold.
+# A level that fewer queries reach than this was not seen to hold.
 _FEWEST_AT_A_LEVEL: Final = 10
 _SPREAD_FLOOR: Final = 1e-6
 _CUT: Final = 10
@@ -29,7 +29,7 @@ _ROUNDING: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question's candidates, in an order that tells nothing of which is right.
+    """A query's candidates, in an order that tells nothing of which is right.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Asked:
     bm25 : float64 (n,)
         Lexical scores; NaN where no word matches.
     right : bool (n,)
-        Which of them answer the question.
+        Which of them answer the query.
     answers : int
         How many skills answer it, candidates or not; at least 1.
     """
@@ -50,7 +50,7 @@ class Asked:
 
 
 def measure_scale(asked: Sequence[Asked], model_id: str, *, words: bool = True) -> Scale | None:
-    """Return the scale that held-out questions show; None for fewer than `FEWEST_QUESTIONS`, which show none.
+    """Return the scale that held-out queries show; None for fewer than `FEWEST_QUERIES`, which show none.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ def measure_scale(asked: Sequence[Asked], model_id: str, *, words: bool = True) 
     model_id : str
         Recorded as it is.
     words : bool
-        Whether the questions are worded as users word theirs. When they are the documents' own sentences, full text
+        Whether the queries are worded as users word theirs. When they are the documents' own sentences, full text
         finds each by itself: words then have no say in what counts as found, and their weight stays
         `LEXICAL_WEIGHT`.
     """
-    if len(asked) < FEWEST_QUESTIONS:
+    if len(asked) < FEWEST_QUERIES:
         return None
     spread = max(float(np.mean([_spread(each.similarity) for each in asked])), _SPREAD_FLOOR)
     weight = _lexical_weight(asked, spread) if words else LEXICAL_WEIGHT
@@ -77,23 +77,23 @@ def measure_scale(asked: Sequence[Asked], model_id: str, *, words: bool = True) 
         spread=spread,
         lexical_weight=weight,
         model_id=model_id,
-        questions=len(asked),
+        queries=len(asked),
     )
 
 
 def levels(nearest: NDArray[np.float64], found: NDArray[np.bool_]) -> tuple[float, float, float]:
     """Return the cosines from which on confidence is low, medium and high; they never fall.
 
-    Below the first lie at most `TOLD_NOTHING_FITS` of the questions. The others are where the share of questions whose
+    Below the first lie at most `TOLD_NOTHING_FITS` of the queries. The others are where the share of queries whose
     right skill is among the first `FIRST` comes to `RIGHT_AT_MEDIUM` and `RIGHT_AT_HIGH`, read off the isotonic
-    regression of `found` on `nearest`: no group of questions at or above a level has a lower share, so neither have all
-    of them together. A share over all at or above would let many sure questions vouch for a few doubtful ones. A level
-    that fewer than ten questions reach is beyond every cosine (`embeddings.scale.BEYOND`).
+    regression of `found` on `nearest`: no group of queries at or above a level has a lower share, so neither have all
+    of them together. A share over all at or above would let many sure queries vouch for a few doubtful ones. A level
+    that fewer than ten queries reach is beyond every cosine (`embeddings.scale.BEYOND`).
 
     Parameters
     ----------
     nearest : float64 (n,), n > 0
-        The cosine of each question's nearest skill.
+        The cosine of each query's nearest skill.
     found : bool (n,)
         Whether the right skill was among the first.
 

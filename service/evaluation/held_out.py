@@ -11,12 +11,12 @@ import numpy as np
 from embeddings.errors import TrainingFailed
 from embeddings.scale import Scale, write_scale
 from embeddings.training import Recipe, TrainingDocument, held_out_ids
-from service.evaluation.calibration import FEWEST_QUESTIONS, Asked, measure_scale
+from service.evaluation.calibration import FEWEST_QUERIES, Asked, measure_scale
 from service.evaluation.copying import indexed_copy
-from service.evaluation.judgements import JudgedQuestion
+from service.evaluation.judgements import JudgedQuery
 from service.ranking.fusion import DEPTH
 from service.search.encoders import Encoders
-from service.search.questions import InvalidQuestion, checked_question, respelled, windows
+from service.search.queries import InvalidQuery, checked_query, respelled, windows
 from service.settings import Settings
 from store.protocol import Store
 
@@ -24,29 +24,29 @@ OnProgress = Callable[[str, int, int | None], None]
 """Told what is being done, how much of it is done, and of how much; None while that is not known."""
 
 
-def held_out_questions(
-    documents: Sequence[TrainingDocument], judged: Sequence[JudgedQuestion] | None, recipe: Recipe
+def held_out_queries(
+    documents: Sequence[TrainingDocument], judged: Sequence[JudgedQuery] | None, recipe: Recipe
 ) -> dict[str, frozenset[str]]:
-    """Return the questions that a training of these documents only measures, with all skills that serve each.
+    """Return the queries that a training of these documents only measures, with all skills that serve each.
 
-    A question that is learnt with another document, too, is none of them.
+    A query that is learnt with another document, too, is none of them.
     """
     held_out = held_out_ids({document.id for document in documents}, recipe)
-    learnt = {text for document in documents if document.id not in held_out for text in document.questions}
+    learnt = {text for document in documents if document.id not in held_out for text in document.queries}
     serving: dict[str, set[str]] = {}
     for document in documents:
-        for text in document.questions:
+        for text in document.queries:
             if document.id in held_out and text not in learnt:
                 serving.setdefault(text, set()).add(document.id)
     for each in judged or ():
-        if each.question in serving:
-            serving[each.question].update(each.serving)
-    return {question: frozenset(names) for question, names in serving.items()}
+        if each.query in serving:
+            serving[each.query].update(each.serving)
+    return {query: frozenset(names) for query, names in serving.items()}
 
 
 def keep_scale(
     adapter: Path,
-    questions: Mapping[str, frozenset[str]],
+    queries: Mapping[str, frozenset[str]],
     store: Store,
     settings: Settings,
     *,
@@ -55,14 +55,14 @@ def keep_scale(
 ) -> Scale | None:
     """Measure an adapter's scale and write it beside the adapter and its export.
 
-    With fewer than `FEWEST_QUESTIONS` questions nothing is encoded, and a scale of earlier weights is removed.
+    With fewer than `FEWEST_QUERIES` queries nothing is encoded, and a scale of earlier weights is removed.
 
     Parameters
     ----------
     adapter : Path
         The adapter's folder.
-    questions : mapping
-        Questions that it was not trained on, each with the names of the skills that serve it.
+    queries : mapping
+        Queries that it was not trained on, each with the names of the skills that serve it.
     store : Store
         The index; stays as it is.
     settings : Settings
@@ -78,10 +78,10 @@ def keep_scale(
         When the model cannot be loaded, or the adapter's folder cannot be written.
     """
     scale = None
-    if len(questions) >= FEWEST_QUESTIONS:
+    if len(queries) >= FEWEST_QUERIES:
         encoders = Encoders(settings.model, settings.models_dir)
         with indexed_copy(store, encoders, lambda run: on_progress(run.stage, run.done, run.total)) as copy:
-            asked = list(_asked(copy, encoders, questions, on_progress))
+            asked = list(_asked(copy, encoders, queries, on_progress))
         scale = measure_scale(asked, encoders.model_id, words=words)
     try:
         write_scale(adapter, scale)
@@ -96,24 +96,24 @@ def keep_scale(
 def _asked(
     store: Store,
     encoders: Encoders,
-    questions: Mapping[str, frozenset[str]],
+    queries: Mapping[str, frozenset[str]],
     on_progress: OnProgress,
 ) -> Iterator[Asked]:
     """Ask as the product asks, up to the candidates."""
     encoder = encoders.load()
     indexed = {state.skill_name for state in store.documents()}
-    for done, (text, serving) in enumerate(questions.items(), start=1):
+    for done, (text, serving) in enumerate(queries.items(), start=1):
         answers = serving & indexed
         # What a document says of itself may be nothing that can be asked, and the document may be gone by now.
-        with suppress(InvalidQuestion):
-            question = checked_question(text)
-            question = respelled(question, store.corrections(question))
+        with suppress(InvalidQuery):
+            query = checked_query(text)
+            query = respelled(query, store.corrections(query))
             if answers:
-                found = store.candidates(question, encoder.encode_questions(windows(question)), depth=DEPTH)
+                found = store.candidates(query, encoder.encode_queries(windows(query)), depth=DEPTH)
                 yield Asked(
                     similarity=np.array([np.nan if c.similarity is None else c.similarity for c in found]),
                     bm25=np.array([np.nan if c.bm25 is None else c.bm25 for c in found]),
                     right=np.array([c.skill_name in answers for c in found]),
                     answers=len(answers),
                 )
-        on_progress("asking what was held out", done, len(questions))
+        on_progress("asking what was held out", done, len(queries))

@@ -15,7 +15,7 @@ from ir_measures import RR, R, Success, nDCG
 from numpy.typing import NDArray
 from scipy import stats
 
-from service.evaluation.judgements import SERVES, JudgedQuestion
+from service.evaluation.judgements import SERVES, JudgedQuery
 
 DEPTH: Final = 50
 MEASURES: Final = ("Hit@1", "MRR@10", "nDCG@10", "Recall@10", "Recall@50")
@@ -36,12 +36,12 @@ _TREC: Final[dict[str, Any]] = {
 _MEASURES_OF: Final = {10: MEASURES[:4], DEPTH: MEASURES[4:]}
 
 Scores = dict[str, NDArray[np.float64]]
-"""By measure, float64 (questions,) in [0, 1]."""
+"""By measure, float64 (queries,) in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95% bootstrap interval over questions."""
+    """A mean with its 95% bootstrap interval over queries."""
 
     mean: float
     low: float
@@ -50,7 +50,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The mean difference of two settings on the same questions.
+    """The mean difference of two settings on the same queries.
 
     Attributes
     ----------
@@ -66,17 +66,17 @@ class Difference:
     p: float
 
 
-def score(questions: Sequence[JudgedQuestion], ranked: Sequence[Sequence[str]]) -> Scores:
-    """Return each question's measures.
+def score(queries: Sequence[JudgedQuery], ranked: Sequence[Sequence[str]]) -> Scores:
+    """Return each query's measures.
 
     Parameters
     ----------
-    questions : sequence of JudgedQuestion
+    queries : sequence of JudgedQuery
     ranked : sequence of sequence of str
-        The names served for each question, best first, distinct; the first `DEPTH` count.
+        The names served for each query, best first, distinct; the first `DEPTH` count.
     """
-    gains = {str(at): {name: 2**grade - 1 for name, grade in q.expected.items()} for at, q in enumerate(questions)}
-    found = {name: np.zeros(len(questions)) for name in MEASURES}
+    gains = {str(at): {name: 2**grade - 1 for name, grade in q.expected.items()} for at, q in enumerate(queries)}
+    found = {name: np.zeros(len(queries)) for name in MEASURES}
     for depth, names in _MEASURES_OF.items():
         # Scores that fall with the place: trec_eval sorts by score and never sees the order itself.
         run = {
@@ -90,13 +90,13 @@ def score(questions: Sequence[JudgedQuestion], ranked: Sequence[Sequence[str]]) 
 
 
 def estimate(values: NDArray[np.float64]) -> Estimate:
-    """Return the mean of float64 (n,), n > 0, with its interval; with one question the interval is its value."""
+    """Return the mean of float64 (n,), n > 0, with its interval; with one query the interval is its value."""
     low, high = _interval(values)
     return Estimate(float(values.mean()), low, high)
 
 
 def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
-    """Return by how much the second setting differs from the first, float64 (n,) each, question by question."""
+    """Return by how much the second setting differs from the first, float64 (n,) each, query by query."""
     change = second - first
     low, high = _interval(change)
     if not change.any():
@@ -112,10 +112,10 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Diffe
     return Difference(float(change.mean()), low, high, float(tested.pvalue))
 
 
-def by_kind(questions: Sequence[JudgedQuestion], scores: Scores) -> Mapping[str, dict[str, Estimate]]:
-    """Return the estimates of all questions, and of each kind when there are several, in the order of their names."""
-    kinds = np.array([each.kind for each in questions])
-    parts = {"all": np.ones(len(questions), dtype=bool)}
+def by_kind(queries: Sequence[JudgedQuery], scores: Scores) -> Mapping[str, dict[str, Estimate]]:
+    """Return the estimates of all queries, and of each kind when there are several, in the order of their names."""
+    kinds = np.array([each.kind for each in queries])
+    parts = {"all": np.ones(len(queries), dtype=bool)}
     if len(set(kinds)) > 1:
         parts |= {str(kind): kinds == kind for kind in sorted(set(kinds))}
     return {

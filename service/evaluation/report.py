@@ -1,4 +1,4 @@
-"""One evaluation: asks every question, scores the lists, and names the worst misses."""
+"""One evaluation: asks every query, scores the lists, and names the worst misses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 
 from migrations.errors import SkillrankError
-from service.evaluation.judgements import SERVES, JudgedQuestion
+from service.evaluation.judgements import SERVES, JudgedQuery
 from service.evaluation.measures import MEASURES, Difference, Estimate, Scores, by_kind, difference, score
-from service.evaluation.questions import Judged
+from service.evaluation.queries import Judged
 from service.evaluation.settings import Asker
 
-# A comparison of fewer questions is noise.
+# A comparison of fewer queries is noise.
 FEWEST_TO_TELL: Final = 20
 
 
@@ -25,12 +25,12 @@ class InvalidThreshold(SkillrankError):
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A question whose answer stood low.
+    """A query whose answer stood low.
 
     `place` is where the first skill that serves it stood, from 1; None when it was not among the measured ones.
     """
 
-    question: str
+    query: str
     expected: list[str]
     place: int | None
     first: str | None
@@ -44,7 +44,7 @@ class Evaluation:
     ----------
     judged : Judged
     ranked : list of list of str
-        What was served for each question, best first.
+        What was served for each query, best first.
     scores : Scores
     """
 
@@ -54,12 +54,12 @@ class Evaluation:
 
     @property
     def table(self) -> Mapping[str, dict[str, Estimate]]:
-        """Estimates of all questions and of each kind."""
-        return by_kind(self.judged.questions, self.scores)
+        """Estimates of all queries and of each kind."""
+        return by_kind(self.judged.queries, self.scores)
 
     def misses(self, count: int) -> list[Miss]:
         """Return the worst: those whose first right answer stood lowest, below the first place."""
-        found = [_miss(question, names) for question, names in zip(self.judged.questions, self.ranked, strict=True)]
+        found = [_miss(query, names) for query, names in zip(self.judged.queries, self.ranked, strict=True)]
         worst = np.argsort([-(np.inf if each.place is None else each.place) for each in found], kind="stable")
         return [found[at] for at in worst[:count].tolist() if found[at].place != 1]
 
@@ -74,17 +74,17 @@ class Evaluation:
         """Return everything as JSON values."""
         told: dict[str, Any] = msgspec.to_builtins(
             {
-                "questions": len(self.judged.questions),
+                "queries": len(self.judged.queries),
                 "notes": self.judged.notes,
                 "measures": self.table,
                 "misses": self.misses(misses),
-                "by_question": [
+                "by_query": [
                     {
-                        "question": question.question,
-                        "kind": question.kind,
+                        "query": query.query,
+                        "kind": query.kind,
                         **{name: float(values[at]) for name, values in self.scores.items()},
                     }
-                    for at, question in enumerate(self.judged.questions)
+                    for at, query in enumerate(self.judged.queries)
                 ],
             }
         )
@@ -92,12 +92,12 @@ class Evaluation:
 
 
 def evaluate(judged: Judged, ask: Asker, on_progress: Callable[[], None]) -> Evaluation:
-    """Ask every question and score the answers."""
+    """Ask every query and score the answers."""
     ranked = []
-    for each in judged.questions:
-        ranked.append(ask(each.question))
+    for each in judged.queries:
+        ranked.append(ask(each.query))
         on_progress()
-    return Evaluation(judged, ranked, score(judged.questions, ranked))
+    return Evaluation(judged, ranked, score(judged.queries, ranked))
 
 
 def compare(first: Evaluation, second: Evaluation) -> dict[str, Difference]:
@@ -127,7 +127,7 @@ def parse_thresholds(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def _miss(question: JudgedQuestion, names: Sequence[str]) -> Miss:
-    serves = [name for name, grade in question.expected.items() if grade >= SERVES]
+def _miss(query: JudgedQuery, names: Sequence[str]) -> Miss:
+    serves = [name for name, grade in query.expected.items() if grade >= SERVES]
     place = next((at for at, name in enumerate(names, start=1) if name in serves), None)
-    return Miss(question.question, serves, place, names[0] if names else None)
+    return Miss(query.query, serves, place, names[0] if names else None)

@@ -24,7 +24,7 @@ CHOICES: Final = "outcomes=on|off, group=on|off, lexical-weight=NUMBER, model=NA
 _SWITCH: Final = {"on": True, "off": False}
 
 Asker = Callable[[str], list[str]]
-"""Returns the names served for a question, best first."""
+"""Returns the names served for a query, best first."""
 
 
 class InvalidComparison(SkillrankError):
@@ -86,7 +86,7 @@ def parse_variant(base: Variant, changes: Sequence[str]) -> Variant:
 
 @contextmanager
 def asking(variant: Variant, store: Store, settings: Settings) -> Iterator[Asker]:
-    """Give what answers questions under a variant. Nothing that is asked of it is recorded.
+    """Give what answers queries under a variant. Nothing that is asked of it is recorded.
 
     Raises
     ------
@@ -98,8 +98,8 @@ def asking(variant: Variant, store: Store, settings: Settings) -> Iterator[Asker
         searching.learning.learn_all()
         weights = searching.weights() if variant.outcomes else without_outcomes(searching.weights())
 
-        def ask(question: str) -> list[str]:
-            request = SearchRequest(query=question, limit=DEPTH, group=variant.group)
+        def ask(query: str) -> list[str]:
+            request = SearchRequest(query=query, limit=DEPTH, group=variant.group)
             return searching.order(request, weights, lexical=variant.lexical_weight)
 
         yield ask

@@ -1,4 +1,4 @@
-"""Questions that nothing fitted, gathered into skills worth writing."""
+"""Queries that nothing fitted, gathered into skills worth writing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from service.insights.findings import Finding, Findings, collected, scored
 
 MIN_SEARCHES: Final = 3
 MIN_ASKERS: Final = 2
-# Questions further apart than this (cosine distance, on average over a group) are about different things.
+# Queries further apart than this (cosine distance, on average over a group) are about different things.
 APART: Final = 0.5
 KEPT_IDS: Final = 20
 NEEDS: Final = f"{MIN_SEARCHES} searches by {MIN_ASKERS} people or sessions that are about one thing"
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class Query(msgspec.Struct, frozen=True, kw_only=True):
     """One search that nothing fitted; `text` is None where words are not kept, `vector` is L2-normalised."""
 
     search_id: str
@@ -31,11 +31,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     asker: str
 
 
-def missing_skills(questions: Sequence[Question], labels: Sequence[int]) -> Findings:
-    """Turn groups of questions into findings; `labels` are those of `group`."""
-    groups: dict[int, list[Question]] = {}
-    for question, label in zip(questions, labels, strict=True):
-        groups.setdefault(label, []).append(question)
+def missing_skills(queries: Sequence[Query], labels: Sequence[int]) -> Findings:
+    """Turn groups of queries into findings; `labels` are those of `group`."""
+    groups: dict[int, list[Query]] = {}
+    for query, label in zip(queries, labels, strict=True):
+        groups.setdefault(label, []).append(query)
     wanted = [
         members
         for members in groups.values()
@@ -43,34 +43,34 @@ def missing_skills(questions: Sequence[Question], labels: Sequence[int]) -> Find
     ]
     lacking = sum(len(members) for members in groups.values()) - sum(len(members) for members in wanted)
     found = [_finding(members) for members in wanted]
-    return collected("missing_skill", found, examined=len(questions), lacking=lacking, needs=NEEDS)
+    return collected("missing_skill", found, examined=len(queries), lacking=lacking, needs=NEEDS)
 
 
-def group(questions: Sequence[Question]) -> list[int]:
-    """Say which questions are about one thing: equal numbers are.
+def group(queries: Sequence[Query]) -> list[int]:
+    """Say which queries are about one thing: equal numbers are.
 
-    The same words are always together; other questions by average linkage of the cosine distances of their vectors,
+    The same words are always together; other queries by average linkage of the cosine distances of their vectors,
     which needs no number of groups and lets no chain of neighbours join what is far apart. Vectors of different
     models are never compared.
     """
     place: dict[tuple[str | None, str], int] = {}
-    unique: list[Question] = []
-    for question in questions:
-        key = (question.model_id, question.text_hash)
+    unique: list[Query] = []
+    for query in queries:
+        key = (query.model_id, query.text_hash)
         if key not in place:
             place[key] = len(unique)
-            unique.append(question)
+            unique.append(query)
     label = np.arange(len(unique))
-    for model in {question.model_id for question in unique if question.vector is not None}:
+    for model in {query.model_id for query in unique if query.vector is not None}:
         members = [at for at, q in enumerate(unique) if q.vector is not None and q.model_id == model]
         if len(members) > 1:
             of_members = _linked(_stacked([unique[at] for at in members]))
             label[members] = np.array(members)[of_members]
-    return [int(label[place[question.model_id, question.text_hash]]) for question in questions]
+    return [int(label[place[query.model_id, query.text_hash]]) for query in queries]
 
 
-def _stacked(questions: Sequence[Question]) -> NDArray[np.float32]:
-    return np.stack([question.vector for question in questions if question.vector is not None])
+def _stacked(queries: Sequence[Query]) -> NDArray[np.float32]:
+    return np.stack([query.vector for query in queries if query.vector is not None])
 
 
 def _linked(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -82,7 +82,7 @@ def _linked(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.asarray(first[labels], dtype=np.int64)
 
 
-def _finding(members: list[Question]) -> Finding:
+def _finding(members: list[Query]) -> Finding:
     middle = _middle(members)
     askers = len({member.asker for member in members})
     told = middle.text if middle.text is not None else "(its words are not kept)"
@@ -100,8 +100,8 @@ def _finding(members: list[Question]) -> Finding:
     )
 
 
-def _middle(members: list[Question]) -> Question:
-    """Return the question that is most like the others: the newest of those that share its words."""
+def _middle(members: list[Query]) -> Query:
+    """Return the query that is most like the others: the newest of those that share its words."""
     with_vector = [member for member in members if member.vector is not None]
     if not with_vector:
         return members[0]

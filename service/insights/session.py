@@ -18,12 +18,12 @@ MOST_MOMENTS: Final = 2000
 MOST_STEPS: Final = 100
 
 Kind = Literal["search", "use", "outcome", "event"]
-# What happens at one moment: a question leads to a use, a use ends with its outcome.
+# What happens at one moment: a query leads to a use, a use ends with its outcome.
 _ORDER: Final[dict[Kind, int]] = {"search": 0, "use": 1, "event": 2, "outcome": 3}
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """A question and the first skills that were served; `query` is None where its words are not kept."""
+    """A query and the first skills that were served; `query` is None where its words are not kept."""
 
     id: str
     searched_at: str
@@ -73,7 +73,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened. `about` is the question, the skill or the step; `status` says how it went."""
+    """One thing that happened. `about` is the query, the skill or the step; `status` says how it went."""
 
     at: str
     kind: Kind

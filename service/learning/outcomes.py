@@ -18,7 +18,7 @@ from service.ranking.decay import HALF_LIFE_DAYS, days_since_landmark, decay_wei
 from service.ranking.evidence import ANY_VERSION, NO_CELL, EvidenceRows, Use, evidence_of
 from service.ranking.examination import passed_over
 from store.clock import Clock, read_time, system_clock
-from store.contract.evidence import AffinityCount, AffinityKind, EvidenceSum, OutcomeToLearn, QuestionCell
+from store.contract.evidence import AffinityCount, AffinityKind, EvidenceSum, OutcomeToLearn, QueryCell
 from store.protocol import Store
 
 # So many outcomes are learnt on the way to an answer; a bulk import is learnt over several, or by `learn_all`.
@@ -83,8 +83,8 @@ class Learning:
         Parameters
         ----------
         model_id : str or None
-            What makes the questions' vectors now. Evidence of questions that another model encoded counts as evidence
-            of other questions.
+            What makes the queries' vectors now. Evidence of queries that another model encoded counts as evidence
+            of other queries.
         dimension : int
             Of those vectors.
         """
@@ -142,7 +142,7 @@ class Learning:
 
 def summarise(
     outcomes: Sequence[OutcomeToLearn], today: float
-) -> tuple[list[QuestionCell], list[EvidenceSum], list[AffinityCount]]:
+) -> tuple[list[QueryCell], list[EvidenceSum], list[AffinityCount]]:
     """Return what outcomes add to the sums that the store keeps.
 
     Parameters
@@ -151,7 +151,7 @@ def summarise(
     today : float
         Nothing is taken to have ended later than today.
     """
-    questions: dict[tuple[str, int], list[NDArray[np.float32]]] = defaultdict(list)
+    queries: dict[tuple[str, int], list[NDArray[np.float32]]] = defaultdict(list)
     # Codes of cells are local to a model; here each (model, code) is numbered.
     numbers: dict[tuple[str, int], int] = {}
     affinities: dict[tuple[AffinityKind, str, str], float] = defaultdict(float)
@@ -162,7 +162,7 @@ def summarise(
         if outcome.query_vector is not None and outcome.model_id is not None:
             vector = np.frombuffer(outcome.query_vector, dtype=np.float32)
             key = (outcome.model_id, int(cells_of(vector[None])[0]))
-            questions[key].append(vector)
+            queries[key].append(vector)
             cell = numbers.setdefault(key, len(numbers))
         uses.append(_use(outcome, cell, day))
         for pair in _affinities(outcome):
@@ -173,7 +173,7 @@ def summarise(
         EvidenceSum(
             skill_name=name,
             version=int(version),
-            question=None if cell == NO_CELL else keys[cell],
+            query=None if cell == NO_CELL else keys[cell],
             reporter_slot=int(slot),
             sums=row.tolist(),
         )
@@ -182,8 +182,8 @@ def summarise(
         )
     ]
     cells = [
-        QuestionCell(model_id=model_id, code=code, questions=len(asked), vector_sum=_sum(asked).tobytes())
-        for (model_id, code), asked in questions.items()
+        QueryCell(model_id=model_id, code=code, queries=len(asked), vector_sum=_sum(asked).tobytes())
+        for (model_id, code), asked in queries.items()
     ]
     return (
         cells,

@@ -22,7 +22,7 @@ from service.ranking.offpolicy import Interval, Replayed, choice_chances, mean_o
 from store.contract.evidence import RecordedChoice
 
 FEWEST_CHOICES: Final = 100
-# Judged questions may not lose more than this of their nDCG, whatever outcomes say.
+# Judged queries may not lose more than this of their nDCG, whatever outcomes say.
 MOST_RELEVANCE_LOST: Final = 0.005
 _FACTORS: Final = (0.0, 0.5, 0.75, 1.33, 2.0)
 
@@ -97,10 +97,10 @@ def tune(
     choices : sequence of RecordedChoice
     current : Weights
     ndcg : callable, optional
-        Gives the mean nDCG@10 over the judged questions under some weights; None without judged questions, which
+        Gives the mean nDCG@10 over the judged queries under some weights; None without judged queries, which
         refuses any change.
     judged : int
-        How many judged questions there are.
+        How many judged queries there are.
     """
     usable = [choice for choice in choices if choice.outcome != "cancelled" and _is_replayable(choice)]
     picking = [choice for choice in usable if _half(choice) == 0]
@@ -181,9 +181,9 @@ def _refusal(choices: int, gain: Interval, current: float | None, proposed: floa
     if not gain.low > 0:
         return f"no change is better with 90% confidence (the best gains {gain.mean:+.3f}, at least {gain.low:+.3f})"
     if current is None or proposed is None:
-        return "no judged questions were given, so a loss of relevance could not be noticed; give them with --judged"
+        return "no judged queries were given, so a loss of relevance could not be noticed; give them with --judged"
     if proposed < current - MOST_RELEVANCE_LOST:
-        return f"it costs relevance: nDCG@10 of the judged questions falls from {current:.3f} to {proposed:.3f}"
+        return f"it costs relevance: nDCG@10 of the judged queries falls from {current:.3f} to {proposed:.3f}"
     return None
 
 

@@ -1,7 +1,7 @@
-"""The evidence of all recorded uses in memory, laid out so that a question costs what it touches, not what happened.
+"""The evidence of all recorded uses in memory, laid out so that a query costs what it touches, not what happened.
 
-Two layouts of the same sums: by cell, where a question looks up the few cells that are like it; and by skill and
-slot, where what happened at all other questions is the whole less the part that is near.
+Two layouts of the same sums: by cell, where a query looks up the few cells that are like it; and by skill and
+slot, where what happened at all other queries is the whole less the part that is near.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from service.ranking.success import Record
 
 # What a document's earlier contents earned counts for this much of what its present one earns.
 EARLIER_VERSIONS: Final = 0.5
-# A duration at another question says less of this one than a success does.
+# A duration at another query says less of this one than a success does.
 OTHER_DURATIONS: Final = 0.2
 _FIRST_ROWS: Final = 256
 # What is fitted to thousands of rows hardly moves with a few of them, and fitting takes milliseconds.
@@ -34,9 +34,9 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is recorded of some skills as seen from one question, at one day; arrays are float64 (n,).
+    """What is recorded of some skills as seen from one query, at one day; arrays are float64 (n,).
 
-    `record` holds counts after the cap on single reporters; `preferred` and `passed_over` are choices at questions
+    `record` holds counts after the cap on single reporters; `preferred` and `passed_over` are choices at queries
     like this one.
     """
 
@@ -61,7 +61,7 @@ class EvidenceBook:
     Parameters
     ----------
     dimension : int
-        Of the questions' vectors.
+        Of the queries' vectors.
     half_life_days : float
         Of the decay that the rows were made with.
     """
@@ -97,14 +97,14 @@ class EvidenceBook:
         return set(self._skills)
 
     def put_cells(self, cells: NDArray[np.int64], sums: NDArray[np.float32]) -> None:
-        """Set the sum of the question vectors of each cell; float32 (n, dimension)."""
+        """Set the sum of the query vectors of each cell; float32 (n, dimension)."""
         for cell, total in zip(cells.tolist(), sums, strict=True):
             place = self._cell_place(cell)
             self._cell_sums[place] = total
             self._cell_directions[place] = total / max(float(np.linalg.norm(total)), 1e-12)
 
-    def add_questions(self, cells: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        """Add questions to their cells; float32 (n, dimension)."""
+    def add_queries(self, cells: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        """Add queries to their cells; float32 (n, dimension)."""
         for cell, vector in zip(cells.tolist(), vectors, strict=True):
             place = self._cell_place(cell)
             self.put_cells(np.array([cell]), (self._cell_sums[place] + vector)[None])
@@ -141,14 +141,14 @@ class EvidenceBook:
         """
         return self._fit(day).prior
 
-    def look(self, skill_names: Sequence[str], question: NDArray[np.float32] | None, day: float) -> Found:
-        """Return what is recorded of these skills, as seen from a question.
+    def look(self, skill_names: Sequence[str], query: NDArray[np.float32] | None, day: float) -> Found:
+        """Return what is recorded of these skills, as seen from a query.
 
         Parameters
         ----------
         skill_names : sequence of str, n of them, distinct
-        question : float32 (dimension,), L2-normalised, or None
-            None counts everything as recorded at other questions.
+        query : float32 (dimension,), L2-normalised, or None
+            None counts everything as recorded at other queries.
         day : float
             The present, in days since the landmark of `decay`.
         """
@@ -159,7 +159,7 @@ class EvidenceBook:
         now = 1.0 / float(decay_weight(day, half_life_days=self._half_life_days))
         counts_for = now * self._fit(day).trust[:, None]
         held = self._totals[places]
-        near = self._near(places, question, len(places))
+        near = self._near(places, query, len(places))
         other = np.maximum(held[:, 0] + EARLIER_VERSIONS * held[:, 1] - near, 0.0) * counts_for
         near = near * counts_for
         near_s, near_f = counted(near[..., Stat.SUCCESS], near[..., Stat.FAILURE])
@@ -184,10 +184,10 @@ class EvidenceBook:
             passed_over=of_all(concave(near[..., Stat.PASSED_OVER]).sum(axis=1)),
         )
 
-    def _near(self, places: NDArray[np.intp], question: NDArray[np.float32] | None, n: int) -> NDArray[np.float64]:
+    def _near(self, places: NDArray[np.intp], query: NDArray[np.float32] | None, n: int) -> NDArray[np.float64]:
         near = np.zeros((n * REPORTER_SLOTS, len(Stat)))
-        if n and question is not None and self._cells:
-            alike = alikeness((self._cell_directions[: len(self._cells)] @ question).astype(np.float64))
+        if n and query is not None and self._cells:
+            alike = alikeness((self._cell_directions[: len(self._cells)] @ query).astype(np.float64))
             touched = np.flatnonzero(alike)
             rows = np.concatenate([self._rows_in(cell) for cell in touched.tolist()] or [np.empty(0, dtype=np.intp)])
             candidate = np.full(len(self._skills) + 1, -1, dtype=np.intp)
@@ -213,7 +213,7 @@ class EvidenceBook:
         parts = zip(
             rows.skill_names, rows.versions.tolist(), rows.cells.tolist(), rows.slots.tolist(), rows.sums, strict=True
         )
-        # Cells are known by their place here; a use without a question has none.
+        # Cells are known by their place here; a use without a query has none.
         return [
             ((self._skill_place(name), version, cell if cell == NO_CELL else self._cell_place(cell), slot), sums)
             for name, version, cell, slot, sums in parts

@@ -1,6 +1,6 @@
 """What one recorded use adds to what is believed: rows of sums that may be added in any order.
 
-A row is kept for each skill, version of its document, cell of questions, and slot of reporters. Slots are what lets
+A row is kept for each skill, version of its document, cell of queries, and slot of reporters. Slots are what lets
 one reporter's many reports be recognised without keeping a row for every person.
 """
 
@@ -57,7 +57,7 @@ class Use:
     version : int
         Which content of the document; `ANY_VERSION` when unknown.
     cell : int
-        Where the question lies (`cells.cells_of`); `NO_CELL` without a question.
+        Where the query lies (`cells.cells_of`); `NO_CELL` without a query.
     reporter : str
         Who reports: a user, or else a session.
     outcome : str

@@ -1,7 +1,7 @@
-"""How well candidates fit a question: how near they are in meaning and how much of its wording they share, added up.
+"""How well candidates fit a query: how near they are in meaning and how much of its wording they share, added up.
 
-A document is near as a whole and, for a small part, by the nearest of its first pieces. Meaning and words count as they
-are, not by how they compare within one question: ten shared words are more evidence than one, and a nearest skill that
+A document is near as a whole and, for a small part, by the nearest of its first chunks. Meaning and words count as they
+are, not by how they compare within one query: ten shared words are more evidence than one, and a nearest skill that
 stands alone is more than one among many (DECISIONS.md, 23).
 """
 
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 DEPTH: Final = 200
 # For a model of which nothing is known; the better a model, the less words add.
 LEXICAL_WEIGHT: Final = 0.2
-# A skill is as near as its whole document and, to this part, as its nearest piece. Held-out questions hardly tell 0.1
+# A skill is as near as its whole document and, to this part, as its nearest chunk. Held-out queries hardly tell 0.1
 # to 0.2 apart.
-PIECE_WEIGHT: Final = 0.15
+CHUNK_WEIGHT: Final = 0.15
 _SPREAD_FLOOR: Final = 1e-9
 
 
 def fused_relevance(
     similarity: NDArray[np.float64],
     bm25: NDArray[np.float64],
-    piece: NDArray[np.float64] | None = None,
+    chunk: NDArray[np.float64] | None = None,
     /,
     *,
     spread: float | None = None,
@@ -39,8 +39,8 @@ def fused_relevance(
         Cosines in [-1, 1]; NaN where a candidate has no vector.
     bm25 : float64 (n,)
         Lexical scores, higher is better; NaN where no word matches, or `DEPTH` others match better.
-    piece : float64 (n,), optional
-        Cosines of each candidate's nearest piece, in [-1, 1]; NaN where it is not known, and the document stands alone.
+    chunk : float64 (n,), optional
+        Cosines of each candidate's nearest chunk, in [-1, 1]; NaN where it is not known, and the document stands alone.
     spread : float, optional
         The standard deviation of the cosines of the `DEPTH` nearest skills, as it usually is for the model. For a
         model of which that is not known, it is taken from these candidates.
@@ -53,19 +53,19 @@ def fused_relevance(
         In units of `spread`. A missing cosine counts as the lowest of the nearest, a missing lexical score as the
         lowest there is when `DEPTH` candidates have one, else as 0.
     """
-    return _semantic(similarity, piece, spread) + lexical_weight * _lexical(bm25)
+    return _semantic(similarity, chunk, spread) + lexical_weight * _lexical(bm25)
 
 
 def _semantic(
-    similarity: NDArray[np.float64], piece: NDArray[np.float64] | None, spread: float | None
+    similarity: NDArray[np.float64], chunk: NDArray[np.float64] | None, spread: float | None
 ) -> NDArray[np.float64]:
     nearest = np.sort(similarity[~np.isnan(similarity)])[::-1][:DEPTH]
     if nearest.size == 0:
         return np.zeros_like(similarity)
     unit = float(nearest.std()) if spread is None else spread
     known = np.where(np.isnan(similarity), nearest[-1], similarity)
-    if piece is not None:
-        known = np.where(np.isnan(piece), known, (1.0 - PIECE_WEIGHT) * known + PIECE_WEIGHT * piece)
+    if chunk is not None:
+        known = np.where(np.isnan(chunk), known, (1.0 - CHUNK_WEIGHT) * known + CHUNK_WEIGHT * chunk)
     # Where all are equally near, meaning tells nothing.
     return np.asarray((known - nearest.mean()) / unit if unit > _SPREAD_FLOOR else np.zeros_like(known))
 

@@ -1,6 +1,6 @@
 """Near-identical skills take one place of a list.
 
-They answer a question equally well, whatever small difference of wording made one more relevant than another. So within
+They answer a query equally well, whatever small difference of wording made one more relevant than another. So within
 a group relevance only breaks ties, and what outcomes say decides which one is shown.
 """
 

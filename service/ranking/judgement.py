@@ -1,4 +1,4 @@
-"""From the evidence of all uses to one order of the candidates of one question."""
+"""From the evidence of all uses to one order of the candidates of one query."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Judgement:
     gains: dict[str, NDArray[np.float64]]
 
     def likely(self, places: NDArray[np.intp]) -> list[tuple[float, float]]:
-        """Return the 80% interval of success at this question of each of these candidates."""
+        """Return the 80% interval of success at this query of each of these candidates."""
         low, high = self.belief.of(places).interval()
         return list(zip(low.tolist(), high.tolist(), strict=True))
 
     def uses_alike(self, place: int) -> float:
-        """Return how many uses at questions like this one stand behind a candidate, as they are counted."""
+        """Return how many uses at queries like this one stand behind a candidate, as they are counted."""
         return float(self.record.near_successes[place] + self.record.near_failures[place])
 
 
@@ -44,7 +44,7 @@ def judge(
     relevance: NDArray[np.float64],
     skills: Sequence[tuple[str, str | None]],
     book: EvidenceBook,
-    question: NDArray[np.float32] | None,
+    query: NDArray[np.float32] | None,
     day: float,
     *,
     weights: Weights,
@@ -58,7 +58,7 @@ def judge(
         From `fusion.fused_relevance`.
     skills : sequence of (skill_name, category), n of them, names distinct
     book : EvidenceBook
-    question : float32 (dimension,), L2-normalised, or None
+    query : float32 (dimension,), L2-normalised, or None
     day : float
         The present, in days since the landmark of `decay`.
     weights : Weights
@@ -69,7 +69,7 @@ def judge(
     -------
     Judgement
     """
-    found = book.look([name for name, _ in skills], question, day)
+    found = book.look([name for name, _ in skills], query, day)
     prior = book.prior(day)
     expected = np.array([prior.expected(category) for _, category in skills], dtype=np.float64)
     belief = believe(found.record, expected, prior)

@@ -1,6 +1,6 @@
 """What to expect of a skill before its own record speaks, learnt from the records of all.
 
-Skills scatter around their category, categories around everything, and one skill's questions around the skill. How
+Skills scatter around their category, categories around everything, and one skill's queries around the skill. How
 widely is the intra-class correlation of a Beta-Binomial, found by the method of moments (Kleinman, "Proportions with
 extraneous variance", JASA 1973). Each estimate starts as if a little had been seen already, so that two skills with
 three uses between them do not decide how much all later ones are believed.
@@ -63,14 +63,14 @@ class Prior:
         Success rate of each category with a record, shrunk towards `mean`.
     skill_strength : float
         How many uses a category's rate counts for when a skill is judged.
-    question_strength : float
-        How many uses a skill's other questions count for when it is judged at one question.
+    query_strength : float
+        How many uses a skill's other queries count for when it is judged at one query.
     """
 
     mean: float
     categories: dict[str, float]
     skill_strength: float
-    question_strength: float
+    query_strength: float
 
     def expected(self, category: str | None) -> float:
         """Return the success rate to expect of a skill nobody has used; exactly `mean` for an unknown category."""
@@ -122,7 +122,7 @@ def fit_prior(
         Each skill's weighted counts; skills without a record may be among them.
     categories : list of str or None, one for each skill
     within : Scatter
-        Of each skill's questions around the skill, pooled.
+        Of each skill's queries around the skill, pooled.
     squares : float64 (skills,), optional
         As for `scatter`.
 

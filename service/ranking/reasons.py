@@ -25,7 +25,7 @@ class History:
     speed_gain : float
         In log units against the others here.
     likely : tuple of float, optional
-        The interval of its success at questions like this one, where enough of those were answered with it.
+        The interval of its success at queries like this one, where enough of those were answered with it.
     """
 
     completed: int
@@ -48,14 +48,14 @@ class Company:
 
 
 def reasons(*, similarity: float | None, matched_words: list[str], fits: bool, history: History) -> list[str]:
-    """Say what speaks for a skill: first how it fits the question, then what its recorded uses show.
+    """Say what speaks for a skill: first how it fits the query, then what its recorded uses show.
 
     Parameters
     ----------
     similarity : float or None
-        Cosine of question and document.
+        Cosine of query and document.
     matched_words : list of str
-        Words of the question that the document holds.
+        Words of the query that the document holds.
     fits : bool
         Whether the skill fits nearly as well as the best one.
     history : History
@@ -96,10 +96,10 @@ def seconds_in_words(seconds: float) -> str:
 def _fit(similarity: float | None, matched_words: list[str], *, fits: bool) -> list[str]:
     said = []
     if similarity is not None:
-        said.append(f"meaning is {'close to' if fits else 'related to'} the question ({similarity:.2f})")
+        said.append(f"meaning is {'close to' if fits else 'related to'} the query ({similarity:.2f})")
     if matched_words:
         said.append("shares " + ", ".join(f"“{word}”" for word in matched_words))
-    return said or ["the least unlike the question"]
+    return said or ["the least unlike the query"]
 
 
 def _outcomes(history: History) -> list[str]:
@@ -112,7 +112,7 @@ def _outcomes(history: History) -> list[str]:
     said = [rate]
     if history.likely is not None:
         low, high = history.likely
-        said.append(f"at questions like this it likely works {low:.0%} to {high:.0%} of the time")
+        said.append(f"at queries like this it likely works {low:.0%} to {high:.0%} of the time")
     if history.typical_seconds is not None:
         pace = f"usually {seconds_in_words(history.typical_seconds)}"
         if history.speed_gain > _NOTABLE_SPEED:

@@ -2,7 +2,7 @@
 
 Many reports of one person are not as many independent observations. So their number on one matter counts ever less
 (`concave`); so does reporting far more than is usual (`moderation`); and disagreement with everybody else beyond what
-chance and the variety of questions explain is held against all that a reporter says (`agreement`). A lone user is
+chance and the variety of queries explain is held against all that a reporter says (`agreement`). A lone user is
 nobody's outlier and keeps full weight.
 """
 
@@ -91,7 +91,7 @@ def agreement(successes: NDArray[np.float64], failures: NDArray[np.float64], pri
     -------
     float64 (slots,)
         In (0, 1]. The inverse of a reporter's design effect: the mean squared difference between their rate and the
-        others', standardised by what chance, the others' number, and the scatter of skills and of questions explain.
+        others', standardised by what chance, the others' number, and the scatter of skills and of queries explain.
         With one reporter only, the scatter of skills is the yardstick, so nothing is held against a lone user.
     """
     uses = successes + failures
@@ -103,7 +103,7 @@ def agreement(successes: NDArray[np.float64], failures: NDArray[np.float64], pri
     reported = uses > 0
     own = np.divide(successes, uses, out=np.zeros_like(uses), where=reported)
     unexplained = 1.0 / np.where(reported, uses, 1.0)
-    unexplained = unexplained + 1.0 / (others_n + prior.skill_strength + 1.0) + 1.0 / (prior.question_strength + 1.0)
+    unexplained = unexplained + 1.0 / (others_n + prior.skill_strength + 1.0) + 1.0 / (prior.query_strength + 1.0)
     squared = np.where(reported, (own - rate) ** 2 / (rate * (1.0 - rate) * unexplained), 0.0)
     # Skills are weighted by how much the reporter says of them, so one odd report among many skills hides nothing.
     says = np.where(reported, n, 0.0)

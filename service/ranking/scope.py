@@ -21,7 +21,7 @@ _TYPICAL_STRENGTH: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class SkillScope:
-    """What speaks for one skill beside the question, as reasons tell it.
+    """What speaks for one skill beside the query, as reasons tell it.
 
     Attributes
     ----------

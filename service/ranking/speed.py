@@ -1,4 +1,4 @@
-"""How much faster a skill gets it done than the others that answer this question.
+"""How much faster a skill gets it done than the others that answer this query.
 
 Durations are compared on the log scale. A use that ended without success says that success would have taken longer
 still: it is censored, and stands in with the duration to expect beyond that point (Buckley and James, "Linear
@@ -56,7 +56,7 @@ def pace(durations: Durations, among: NDArray[np.bool_]) -> Pace:
     ----------
     durations : Durations
     among : bool (n,)
-        The skills that answer the question; only they are compared, and it takes two with a completed use.
+        The skills that answer the query; only they are compared, and it takes two with a completed use.
 
     Returns
     -------

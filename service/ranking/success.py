@@ -1,6 +1,6 @@
-"""What is believed of each skill's success at this question: a Beta posterior, with its interval.
+"""What is believed of each skill's success at this query: a Beta posterior, with its interval.
 
-The record is split in two. What happened at questions like this one speaks for itself; what happened at others forms
+The record is split in two. What happened at queries like this one speaks for itself; what happened at others forms
 the expectation that it starts from, which in turn starts from the skill's category and from everything (`prior`).
 """
 
@@ -23,7 +23,7 @@ _GRID: Final = 201
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Weighted counts of each skill, at questions like this one and at others; float64 (n,), 0 or more."""
+    """Weighted counts of each skill, at queries like this one and at others; float64 (n,), 0 or more."""
 
     near_successes: NDArray[np.float64]
     near_failures: NDArray[np.float64]
@@ -32,7 +32,7 @@ class Record:
 
     @property
     def trials(self) -> NDArray[np.float64]:
-        """How many uses stand behind each skill, at any question."""
+        """How many uses stand behind each skill, at any query."""
         return self.near_successes + self.near_failures + self.other_successes + self.other_failures
 
 
@@ -87,7 +87,7 @@ def _crossing(rising: NDArray[np.float64], at: NDArray[np.float64], level: float
 
 
 def believe(record: Record, expected: NDArray[np.float64], prior: Prior) -> Belief:
-    """Return the posterior of each skill's success at this question.
+    """Return the posterior of each skill's success at this query.
 
     Parameters
     ----------
@@ -99,11 +99,11 @@ def believe(record: Record, expected: NDArray[np.float64], prior: Prior) -> Beli
     Returns
     -------
     Belief
-        One more success anywhere never lowers a mean, one more failure never raises it. What the other questions
-        say counts for at most `Prior.question_strength` uses, and for less while little is known of them.
+        One more success anywhere never lowers a mean, one more failure never raises it. What the other queries
+        say counts for at most `Prior.query_strength` uses, and for less while little is known of them.
     """
     behind = record.other_successes + record.other_failures + prior.skill_strength
-    share = prior.question_strength / (prior.question_strength + behind)
+    share = prior.query_strength / (prior.query_strength + behind)
     return Belief(
         alpha=record.near_successes + share * (record.other_successes + prior.skill_strength * expected),
         beta=record.near_failures + share * (record.other_failures + prior.skill_strength * (1.0 - expected)),

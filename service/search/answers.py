@@ -14,7 +14,7 @@ Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question and what is known of who asks."""
+    """A query and what is known of who asks."""
 
     query: Annotated[str, msgspec.Meta(description="What you want to do, in your own words: two words or a page.")]
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULTS, description="How many skills to return.")] = 10
@@ -29,8 +29,8 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Components(msgspec.Struct, frozen=True, kw_only=True):
     """What made a score: it is the sum of log_relevance, success, speed, choice, co_use, phase and scope.
 
-    Each but the first is bounded and can be switched off by its weight. `similarity` is the cosine of the question and
-    the whole document, `piece_similarity` that of the nearest of its first pieces, None where it was not looked at.
+    Each but the first is bounded and can be switched off by its weight. `similarity` is the cosine of the query and
+    the whole document, `chunk_similarity` that of the nearest of its first chunks, None where it was not looked at.
     """
 
     log_relevance: float
@@ -42,7 +42,7 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
     scope: float
     fused: float
     similarity: float | None
-    piece_similarity: float | None
+    chunk_similarity: float | None
     bm25: float | None
     fits: bool
 
@@ -50,9 +50,9 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is recorded of a skill's uses.
 
-    `believed_success` is what is expected of the skill at this question, with its 80% interval; an abandoned use counts
+    `believed_success` is what is expected of the skill at this query, with its 80% interval; an abandoned use counts
     as half a failure and a cancelled one as none, so it stands above the rate of completion where there are many;
-    `uses_at_questions_like_this` counts recent uses by many people in full, old ones and many of one person in part.
+    `uses_at_queries_like_this` counts recent uses by many people in full, old ones and many of one person in part.
     """
 
     uses: int
@@ -64,15 +64,15 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     believed_success: float
     believed_low: float
     believed_high: float
-    uses_at_questions_like_this: float
+    uses_at_queries_like_this: float
     typical_seconds: float | None
     last_used: str | None
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of the document that speaks to the question, with those of its words that stand there, rarest first.
+    """The part of the document that speaks to the query, with those of its words that stand there, rarest first.
 
-    Without any it is the nearest in meaning of the document's first pieces.
+    Without any it is the nearest in meaning of the document's first chunks.
     """
 
     heading: str
@@ -99,7 +99,7 @@ class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The ranked skills, and how sure the service is that they fit.
 
-    `corrected` names the words of the question that no document holds, with what they were taken for.
+    `corrected` names the words of the query that no document holds, with what they were taken for.
     """
 
     search_id: str

@@ -10,13 +10,13 @@ from store.contract.retrieval import Candidate
 from store.contract.searches import Confidence
 
 CONFIDENCE_WORDS: Final[dict[Confidence, str]] = {
-    "high": "these skills fit the question",
+    "high": "these skills fit the query",
     "medium": "these skills probably fit; look at the first ones before you choose",
     "low": "nothing fits well; these come nearest",
-    "none": "no skill fits this question; these are only the least unlike it",
+    "none": "no skill fits this query; these are only the least unlike it",
 }
 
-# Measured on questions that were held out of training and on questions that nothing fits (DECISIONS.md, 25,
+# Measured on queries that were held out of training and on queries that nothing fits (DECISIONS.md, 25,
 # 52 and 55). A model that has no scale, here or beside it, reads otherwise, so its answers are never called better or
 # worse than probable.
 _SCALES: Final = {
@@ -36,7 +36,7 @@ def fusion_settings(scale: Scale | None) -> dict[str, float]:
 
 
 def judge_confidence(candidates: Sequence[Candidate], scale: Scale | None) -> Confidence:
-    """Say how sure it is that the best candidate answers the question.
+    """Say how sure it is that the best candidate answers the query.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From a question to ranked skills: encode, find candidates, rank, explain, record."""
+"""From a query to ranked skills: encode, find candidates, rank, explain, record."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from service.ranking.scope import scope_gain
 from service.search.answers import SearchAnswer, SearchRequest
 from service.search.confidence import CONFIDENCE_WORDS, fusion_settings, judge_confidence, scale_of
 from service.search.encoders import Encoders
-from service.search.explaining import Ranking, components, explain, nearest_piece
-from service.search.questions import checked_question, respelled, windows
+from service.search.explaining import Ranking, components, explain, nearest_chunk
+from service.search.queries import checked_query, respelled, windows
 from service.search.scoping import read_scope
 from store.clock import format_time, system_clock
 from store.contract.retrieval import Candidate
@@ -39,15 +39,15 @@ from store.protocol import Store
 _GROUPED_PER_RESULT: Final = 3
 _GROUPED_AT_LEAST: Final = 20
 _GROUPED_AT_MOST: Final = 80
-# So many of the best by their whole documents are compared by their pieces too: what one answer may hold.
-_COMPARED_BY_PIECES: Final = 50
+# So many of the best by their whole documents are compared by their chunks too: what one answer may hold.
+_COMPARED_BY_CHUNKS: Final = 50
 
 _NO_VECTORS: Final[Future[NDArray[np.float32] | None]] = Future()
 _NO_VECTORS.set_result(None)
 
 
 class SkillSearch:
-    """Answers questions from one store.
+    """Answers queries from one store.
 
     Parameters
     ----------
@@ -73,17 +73,17 @@ class SkillSearch:
         self.learning = Learning(store)
 
     def answer(self, request: SearchRequest) -> SearchAnswer:
-        """Rank the skills that may answer a question, and record what was served.
+        """Rank the skills that may answer a query, and record what was served.
 
         Raises
         ------
-        InvalidQuestion
-            When the question cannot be asked.
+        InvalidQuery
+            When the query cannot be asked.
         """
         started = time.perf_counter()
-        question = checked_question(request.query)
-        corrected = self._store.corrections(question)
-        asked = respelled(question, corrected)
+        query = checked_query(request.query)
+        corrected = self._store.corrections(query)
+        asked = respelled(query, corrected)
         encoding, model_id, degraded = self._start_encoding(asked)
         words = self._store.vocabulary(asked)
         candidates = self._store.candidates(asked, encoding.result, depth=DEPTH, category=request.category)
@@ -95,9 +95,9 @@ class SkillSearch:
         record = SearchRecord(
             id=str(uuid.uuid4()),
             searched_at=format_time(system_clock()),
-            query=question,
-            query_hash=hashlib.sha256(question.encode()).hexdigest(),
-            query_vector=None if ranking.question is None else ranking.question.tobytes(),
+            query=query,
+            query_hash=hashlib.sha256(query.encode()).hexdigest(),
+            query_vector=None if ranking.query is None else ranking.query.tobytes(),
             model_id=model_id,
             session_id=request.session_id,
             user_id=request.user_id,
@@ -138,10 +138,10 @@ class SkillSearch:
         Near-identical skills follow the one that stands for them. `lexical` is the weight of words beside meaning,
         None for that of the release.
         """
-        question = checked_question(request.query)
-        question = respelled(question, self._store.corrections(question))
-        encoding, model_id, _ = self._start_encoding(question)
-        candidates = self._store.candidates(question, encoding.result, depth=DEPTH, category=request.category)
+        query = checked_query(request.query)
+        query = respelled(query, self._store.corrections(query))
+        encoding, model_id, _ = self._start_encoding(query)
+        candidates = self._store.candidates(query, encoding.result, depth=DEPTH, category=request.category)
         ranking = self._rank(candidates, request, encoding.result(), model_id, weights=weights, lexical=lexical)
         found = [
             candidates[place].skill_name for first, others in ranking.stands_for.items() for place in (first, *others)
@@ -153,15 +153,15 @@ class SkillSearch:
         learnt = self._store.learnt_weights()
         return DEFAULT_WEIGHTS if learnt is None else msgspec.convert(learnt.weights, Weights)
 
-    def _start_encoding(self, question: str) -> tuple[Future[NDArray[np.float32] | None], str | None, list[str]]:
-        """Let the model read the question in a thread of its own, while this one looks for its words."""
+    def _start_encoding(self, query: str) -> tuple[Future[NDArray[np.float32] | None], str | None, list[str]]:
+        """Let the model read the query in a thread of its own, while this one looks for its words."""
         generation = self._store.live_generation()
         if generation is None:
             return _NO_VECTORS, None, ["nothing is indexed yet: run `skillrank index ROOT…`"]
         encoder, problem = self._encoders.for_model(generation.model_id)
         if encoder is None:
             return _NO_VECTORS, None, [f"searching by words alone: {problem}"]
-        encoding = self._encoding.submit(_encode, encoder, question)
+        encoding = self._encoding.submit(_encode, encoder, query)
         return encoding, generation.model_id, [problem] if problem else []
 
     def _scale(self, model_id: str | None) -> Scale | None:
@@ -177,9 +177,9 @@ class SkillSearch:
         weights: Weights,
         lexical: float | None = None,
     ) -> Ranking:
-        question = _one_vector(vectors)
+        query = _one_vector(vectors)
         settings = fusion_settings(self._scale(model_id)) | ({} if lexical is None else {"lexical_weight": lexical})
-        fused, pieces = self._relevance(candidates, vectors, settings)
+        fused, chunk_similarities = self._relevance(candidates, vectors, settings)
         groups = self._groups(candidates, fused, request, weights) if request.group else []
         fused = shared_relevance(fused, groups)
         names = [candidate.skill_name for candidate in candidates]
@@ -195,13 +195,13 @@ class SkillSearch:
             "co_use": self.learning.affinity("after", after, names),
             "phase": self.learning.affinity("phase", request.workflow_phase, names),
         }
-        book, lock = self.learning.book(model_id, 1 if question is None else question.shape[0])
+        book, lock = self.learning.book(model_id, 1 if query is None else query.shape[0])
         with lock:
             judgement = judge(
                 fused,
                 [(candidate.skill_name, candidate.category) for candidate in candidates],
                 book,
-                question,
+                query,
                 self.learning.today,
                 weights=weights,
                 others=others,
@@ -212,11 +212,11 @@ class SkillSearch:
         fits[shown] = judgement.blend.fits[shown]
         served = replace(judgement.blend, order=shown, fits=fits)
         return Ranking(
-            question=question,
+            query=query,
             candidates=candidates,
             tallies=[known.get(name) for name in names],
             fused=fused,
-            pieces=pieces,
+            chunk_similarities=chunk_similarities,
             scope=scope,
             after=after,
             phase=request.workflow_phase,
@@ -229,18 +229,18 @@ class SkillSearch:
     def _relevance(
         self, candidates: Sequence[Candidate], vectors: NDArray[np.float32] | None, settings: dict[str, float]
     ) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float32]]]:
-        """Return the fused relevance of the candidates, and the cosines of pieces by skill id, of the best of them."""
+        """Return the fused relevance of the candidates, and the cosines of chunks by skill id, of the best of them."""
         similarity = _column(candidate.similarity for candidate in candidates)
         bm25 = _column(candidate.bm25 for candidate in candidates)
         fused = fused_relevance(similarity, bm25, **settings)
         if vectors is None:
             return fused, {}
-        best = np.argsort(-fused, kind="stable")[:_COMPARED_BY_PIECES].tolist()
-        pieces = self._store.piece_similarities([candidates[place].skill_id for place in best], vectors)
-        if not pieces:
+        best = np.argsort(-fused, kind="stable")[:_COMPARED_BY_CHUNKS].tolist()
+        similarities = self._store.chunk_similarities([candidates[place].skill_id for place in best], vectors)
+        if not similarities:
             return fused, {}
-        piece = _column(nearest_piece(pieces, candidate) for candidate in candidates)
-        return fused_relevance(similarity, bm25, piece, **settings), pieces
+        chunk = _column(nearest_chunk(similarities, candidate) for candidate in candidates)
+        return fused_relevance(similarity, bm25, chunk, **settings), similarities
 
     def _groups(
         self, candidates: Sequence[Candidate], fused: NDArray[np.float64], request: SearchRequest, weights: Weights
@@ -283,8 +283,8 @@ def _filters(request: SearchRequest) -> dict[str, Any]:
     )
 
 
-def _encode(encoder: Encoder, question: str) -> NDArray[np.float32] | None:
-    return encoder.encode_questions(windows(question))
+def _encode(encoder: Encoder, query: str) -> NDArray[np.float32] | None:
+    return encoder.encode_queries(windows(query))
 
 
 def _one_vector(vectors: NDArray[np.float32] | None) -> NDArray[np.float32] | None:

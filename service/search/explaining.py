@@ -1,4 +1,4 @@
-"""From a ranking to what a person reads: components, evidence, reasons and the passage that speaks to the question."""
+"""From a ranking to what a person reads: components, evidence, reasons and the passage that speaks to the query."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from store.contract.metrics import Tally
 from store.contract.retrieval import Candidate, Term
 
 _SHOWN_WORDS: Final = 4
-# So many uses at questions like this one are needed before their success is spoken of.
+# So many uses at queries like this one are needed before their success is spoken of.
 _USES_TO_TELL: Final = 3.0
 
 
@@ -29,15 +29,15 @@ _USES_TO_TELL: Final = 3.0
 class Ranking:
     """Candidates with everything that is known of them, in the order of the candidates.
 
-    `question` is the question's one vector, None without a model. `pieces` holds the cosines of documents' first pieces
-    by skill id, for those of the candidates that have them.
+    `query` is the query's one vector, None without a model. `chunk_similarities` holds the cosines of documents' first
+    chunks by skill id, for those of the candidates that have them.
     """
 
-    question: NDArray[np.float32] | None
+    query: NDArray[np.float32] | None
     candidates: Sequence[Candidate]
     tallies: Sequence[Tally | None]
     fused: NDArray[np.float64]
-    pieces: Mapping[int, NDArray[np.float32]]
+    chunk_similarities: Mapping[int, NDArray[np.float32]]
     scope: Sequence[SkillScope]
     after: str | None
     phase: str | None
@@ -68,19 +68,19 @@ def explain(
     served : sequence of int
         Places of candidates, best first.
     words : sequence of Term
-        Of the question, as lexical search looks for them.
+        Of the query, as lexical search looks for them.
     skills : dict of str to SkillRecord
         Holds every served candidate.
     chunks : dict of str to list of Chunk
     nothing_fits : bool
-        Whether even the best candidate is only the least unlike the question.
+        Whether even the best candidate is only the least unlike the query.
     """
     sought = SoughtWords(words)
     likely = ranking.judgement.likely(np.array(served, dtype=np.intp))
     results = []
     for position, (place, interval) in enumerate(zip(served, likely, strict=True), start=1):
         skill = skills[ranking.candidates[place].skill_name]
-        near = ranking.pieces.get(skill.id, np.empty(0)).tolist()
+        near = ranking.chunk_similarities.get(skill.id, np.empty(0)).tolist()
         found = best_passage(sought, chunks.get(skill.skill_name, []), near)
         text = found.text if found else ""
         told = f"{skill.skill_name} {skill.description or ''} {text}"
@@ -111,9 +111,9 @@ def _passage(sought: SoughtWords, found: Chunk | None) -> Passage | None:
     return Passage(heading=found.heading, text=shown, words=sought.words_in(shown))
 
 
-def nearest_piece(pieces: Mapping[int, NDArray[np.float32]], candidate: Candidate) -> float | None:
-    """Return the cosine of a candidate's nearest piece, None where it is not known."""
-    cosines = pieces.get(candidate.skill_id)
+def nearest_chunk(similarities: Mapping[int, NDArray[np.float32]], candidate: Candidate) -> float | None:
+    """Return the cosine of a candidate's nearest chunk, None where it is not known."""
+    cosines = similarities.get(candidate.skill_id)
     return None if cosines is None else max(cosines.tolist())
 
 
@@ -134,7 +134,7 @@ def components(ranking: Ranking, place: int) -> Components:
         scope=further("scope"),
         fused=float(ranking.fused[place]),
         similarity=candidate.similarity,
-        piece_similarity=nearest_piece(ranking.pieces, candidate),
+        chunk_similarity=nearest_chunk(ranking.chunk_similarities, candidate),
         bm25=candidate.bm25,
         fits=bool(blended.fits[place]),
     )
@@ -154,7 +154,7 @@ def _evidence(ranking: Ranking, place: int, likely: tuple[float, float]) -> Evid
         believed_success=float(ranking.judgement.belief.mean[place]),
         believed_low=low,
         believed_high=high,
-        uses_at_questions_like_this=round(ranking.judgement.uses_alike(place), 3),
+        uses_at_queries_like_this=round(ranking.judgement.uses_alike(place), 3),
         typical_seconds=tally.typical_seconds if tally else None,
         last_used=tally.last_invoked if tally else None,
     )

@@ -1,4 +1,4 @@
-"""Which part of a document speaks to a question."""
+"""Which part of a document speaks to a query."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from store.contract.retrieval import Term
 _STEM_CHARACTERS: Final = 5
 # What is left of “I'd” or “we've” says nothing.
 _FEWEST_CHARACTERS: Final = 3
-# A page-long question has more words than help to choose a passage.
+# A page-long query has more words than help to choose a passage.
 _MAX_STEMS: Final = 64
 EXCERPT_CHARACTERS: Final = 280
 _LEAD_CHARACTERS: Final = EXCERPT_CHARACTERS // 4
 
 
 class SoughtWords:
-    """The words of a question, as documents are searched for them: by their beginnings (``failing``, ``failed``).
+    """The words of a query, as documents are searched for them: by their beginnings (``failing``, ``failed``).
 
     Parameters
     ----------
     terms : sequence of Term
-        In the order of the question; repeated ones count once. A word counts the more, the fewer documents hold it.
+        In the order of the query; repeated ones count once. A word counts the more, the fewer documents hold it.
     """
 
     def __init__(self, terms: Sequence[Term]) -> None:
@@ -52,17 +52,17 @@ class SoughtWords:
                 yield stem
 
     def words_in(self, text: str) -> list[str]:
-        """Return the question's words that `text` holds, each once, the rarest first."""
+        """Return the query's words that `text` holds, each once, the rarest first."""
         found = self.stems_in(text)
         held = [stem for stem in self._first if stem in found]
         return [self._first[stem] for stem in sorted(held, key=lambda stem: -self._weight[stem])]
 
     def weight_in(self, text: str) -> float:
-        """Return how much of the question `text` holds, 0 or more."""
+        """Return how much of the query `text` holds, 0 or more."""
         return math.fsum(self._weight[stem] for stem in self._stems_in(text.lower()))
 
     def densest_in(self, text: str, characters: int) -> int:
-        """Return where a stretch of so many characters begins that holds most of the question; 0 without any word."""
+        """Return where a stretch of so many characters begins that holds most of the query; 0 without any word."""
         lowered = text.lower()
         places = sorted(
             (found.start(), stem) for stem in self.stems_in(text) for found in re.finditer(_pattern(stem), lowered)
@@ -83,10 +83,10 @@ def _pattern(stem: str) -> str:
 
 
 def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Sequence[float] = ()) -> Chunk | None:
-    """Return the body piece that holds most of the question, by its rarest words, or among equals the nearest one.
+    """Return the body chunk that holds most of the query, by its rarest words, or among equals the nearest one.
 
-    Words come first because they can be shown. Where several pieces hold equally much, or none holds a word, the
-    nearest in meaning is the one that speaks to the question; only a document's first pieces have vectors, so it is
+    Words come first because they can be shown. Where several chunks hold equally much, or none holds a word, the
+    nearest in meaning is the one that speaks to the query; only a document's first chunks have vectors, so it is
     one of those, when any of the equals is. Else it is the earliest.
 
     Parameters
@@ -95,24 +95,24 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
     chunks : sequence of Chunk
         Of one document, in order.
     similarities : sequence of float
-        Cosines of the question with the first body pieces, in order; empty when they are not known.
+        Cosines of the query with the first body chunks, in order; empty when they are not known.
 
     Returns
     -------
     Chunk or None
         None when there is no body.
     """
-    pieces = [chunk for chunk in chunks if chunk.kind == "body"]
-    held = [sought.weight_in(f"{piece.heading}\n{piece.text}") for piece in pieces]
+    body = [chunk for chunk in chunks if chunk.kind == "body"]
+    held = [sought.weight_in(f"{chunk.heading}\n{chunk.text}") for chunk in body]
     equals = [place for place, weight in enumerate(held) if weight == max(held)]
     embedded = [place for place in equals if place < len(similarities)]
     if embedded:
-        return pieces[max(embedded, key=lambda place: similarities[place])]
-    return pieces[equals[0]] if equals else None
+        return body[max(embedded, key=lambda place: similarities[place])]
+    return body[equals[0]] if equals else None
 
 
 def excerpt(sought: SoughtWords, text: str) -> str:
-    """Return at most `EXCERPT_CHARACTERS` of `text`, where it holds most of the question."""
+    """Return at most `EXCERPT_CHARACTERS` of `text`, where it holds most of the query."""
     flat = " ".join(text.split())
     if len(flat) <= EXCERPT_CHARACTERS:
         return flat

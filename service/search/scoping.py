@@ -25,7 +25,7 @@ def read_scope(
     user_id: str | None,
     now: datetime,
 ) -> list[SkillScope]:
-    """Return what is known of each skill that fits the question, in the order of the names; of others, nothing.
+    """Return what is known of each skill that fits the query, in the order of the names; of others, nothing.
 
     Scope moves only what fits, so only that is looked up. Without a project and a user nothing is.
     """

@@ -207,6 +207,6 @@ class Aggregates(Protocol):
     def unanswered_searches(self, wanted: MetricsFilter, *, limit: int) -> list[UnansweredSearch]:
         """Return the newest searches of this database that nothing fitted, newest first.
 
-        Those whose question was forgotten, or from which a use came that was completed, are left out. The skill of
+        Those whose query was forgotten, or from which a use came that was completed, are left out. The skill of
         `wanted` does not matter.
         """

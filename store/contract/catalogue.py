@@ -43,7 +43,20 @@ class SkillVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of a document: what is shown as the matching passage. Spans are characters of the body."""
+    """A part of a document.
+
+    Attributes
+    ----------
+    ordinal : int
+        Position in the document, from 0.
+    kind : {'summary', 'body'}
+    heading : str
+        The Markdown heading that the chunk begins under; empty for the summary and above the first heading.
+    text : str
+        For a body chunk exactly ``body[span_start:span_end]``.
+    span_start, span_end : int
+        Span in characters of the body; both 0 for the summary.
+    """
 
     ordinal: int
     kind: Literal["summary", "body"]
@@ -71,7 +84,7 @@ class DocumentState(msgspec.Struct, frozen=True, kw_only=True):
 class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
     """One document as the indexer hands it over.
 
-    `vector` is float32 (dimension,); `piece_vectors` is float32 (pieces, dimension), those of the first body pieces of
+    `vector` is float32 (dimension,); `chunk_vectors` is float32 (chunks, dimension), those of the first body chunks of
     `chunks`, in order. All are L2-normalised.
     """
 
@@ -92,7 +105,7 @@ class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
     copies: list[str] = []
     chunks: list[Chunk]
     vector: NDArray[np.float32]
-    piece_vectors: NDArray[np.float32] | None = None
+    chunk_vectors: NDArray[np.float32] | None = None
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +115,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["building", "live", "retired"]
     model_id: str
     dimension: int
-    pieces_schema: int
+    chunks_schema: int
     started_at: str
     live_at: str | None
 
@@ -145,7 +158,7 @@ class Catalogue(Protocol):
         """Return every content the skill's document has had, newest first. Raises `NotFound`."""
 
     def chunks(self, skill_names: Sequence[str]) -> dict[str, list[Chunk]]:
-        """Return the pieces of each skill's document in order; skills without a served document are left out."""
+        """Return the chunks of each skill's document in order; skills without a served document are left out."""
 
     def documents(self, generation: int | None = None) -> list[DocumentState]:
         """Return every served document, in the order of their paths; `embedded` is told for `generation`."""
@@ -153,7 +166,7 @@ class Catalogue(Protocol):
     def counts(self) -> tuple[int, int]:
         """Return how many skills are served and how many were removed."""
 
-    def open_generation(self, model_id: str, dimension: int, pieces_schema: int) -> Generation:
+    def open_generation(self, model_id: str, dimension: int, chunks_schema: int) -> Generation:
         """Return the generation to write to.
 
         That is the live one when it was made with the same three values; else the one being built with them, begun
@@ -161,7 +174,7 @@ class Catalogue(Protocol):
         """
 
     def write_document(self, document: DocumentWrite, generation: int) -> int:
-        """Add or replace one document, with its pieces, text and vectors, as one unit; return the skill's id.
+        """Add or replace one document, with its chunks, text and vectors, as one unit; return the skill's id.
 
         A skill of that name keeps its id, versions and history, also when it had been removed; another document
         that was served under the name or from the path makes way. Raises `InvalidRecord` when a vector does not

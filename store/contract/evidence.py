@@ -16,7 +16,7 @@ AffinityKind = Literal["after", "phase"]
 class OutcomeToLearn(msgspec.Struct, frozen=True, kw_only=True):
     """One outcome with what surrounds it, as ranking learns from it.
 
-    `query_vector` is float32, made by `model_id`; None for a use without a known question. The last four are told of
+    `query_vector` is float32, made by `model_id`; None for a use without a known query. The last four are told of
     completed uses only: the list that was served for its search, the skills taken from that list up to then, and the
     skills that succeeded in the same session shortly before and after.
     """
@@ -39,22 +39,22 @@ class OutcomeToLearn(msgspec.Struct, frozen=True, kw_only=True):
     succeeded_after: list[str] = []
 
 
-class QuestionCell(msgspec.Struct, frozen=True, kw_only=True):
-    """Questions that lie close together; `vector_sum` is float32. `id` is given by the store."""
+class QueryCell(msgspec.Struct, frozen=True, kw_only=True):
+    """Queries that lie close together; `vector_sum` is float32. `id` is given by the store."""
 
     id: int | None = None
     model_id: str
     code: int
-    questions: int
+    queries: int
     vector_sum: bytes
 
 
 class EvidenceSum(msgspec.Struct, frozen=True, kw_only=True):
-    """What outcomes add to one skill; `question` is (model_id, code) of a cell, `sums` in ranking's order."""
+    """What outcomes add to one skill; `query` is (model_id, code) of a cell, `sums` in ranking's order."""
 
     skill_name: str
     version: int
-    question: tuple[str, int] | None
+    query: tuple[str, int] | None
     reporter_slot: int
     sums: list[float]
 
@@ -86,7 +86,7 @@ class EvidenceChange(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     catalogue_seq: int
     anew: bool
-    cells: list[QuestionCell]
+    cells: list[QueryCell]
     sums: list[tuple[Any, ...]]
     catalogue: list[CatalogueEntry]
 
@@ -116,7 +116,7 @@ class LearntEvidence(Protocol):
     def outcomes_to_learn(self, *, limit: int) -> tuple[int, list[OutcomeToLearn]]:
         """Return the number of the newest outcome learnt, and at most `limit` of those after it, in order.
 
-        A use without a search whose question was asked in some search has that search's vector.
+        A use without a search whose query was asked in some search has that search's vector.
         """
 
     def add_evidence(
@@ -124,14 +124,14 @@ class LearntEvidence(Protocol):
         *,
         after: int,
         upto: int,
-        cells: Sequence[QuestionCell],
+        cells: Sequence[QueryCell],
         sums: Sequence[EvidenceSum],
         affinities: Sequence[AffinityCount],
     ) -> bool:
         """Add what the outcomes after number `after`, up to and including `upto`, amount to, as one unit.
 
         Return False, having changed nothing, when the newest outcome learnt is not `after`: somebody else has learnt
-        them meanwhile. Every question of `sums` is among `cells`.
+        them meanwhile. Every query of `sums` is among `cells`.
         """
 
     def evidence_since(self, epoch: int, revision: int, catalogue_seq: int) -> EvidenceChange:

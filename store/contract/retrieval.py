@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """One skill that may answer a question, with the evidence of both sides.
+    """One skill that may answer a query, with the evidence of both sides.
 
-    `similarity` is the cosine of the question and the skill's vector, in [-1, 1]; None when there is no vector.
+    `similarity` is the cosine of the query and the skill's vector, in [-1, 1]; None when there is no vector.
     `bm25` is the lexical score, higher is better; None when the text does not match.
     """
 
@@ -33,7 +33,7 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class Retrieval(Protocol):
-    """Finds what may answer a question."""
+    """Finds what may answer a query."""
 
     def candidates(
         self,
@@ -48,7 +48,7 @@ class Retrieval(Protocol):
         Parameters
         ----------
         text : str
-            The question; matched as plain words, never parsed as query syntax. Terms count as often as they occur.
+            The query; matched as plain words, never parsed as query syntax. Terms count as often as they occur.
         vectors : float32 (windows, dimension), rows L2-normalised, or None; or a function that returns them
             A skill's similarity is its vector's cosine with the nearest window. None searches text alone. A function
             is called once the text has been searched, so a model may make the vectors meanwhile.
@@ -62,10 +62,10 @@ class Retrieval(Protocol):
             In the order of skill names; each has its similarity whenever the skill has a vector.
         """
 
-    def piece_similarities(
+    def chunk_similarities(
         self, skill_ids: Sequence[int], vectors: NDArray[np.float32]
     ) -> dict[int, NDArray[np.float32]]:
-        """Return how near the first pieces of these skills' documents are to a question, in the live generation.
+        """Return how near the first chunks of these skills' documents are to a query, in the live generation.
 
         Parameters
         ----------
@@ -75,8 +75,8 @@ class Retrieval(Protocol):
 
         Returns
         -------
-        dict of int to float32 (pieces,)
-            The cosine of each embedded piece, in order, with its nearest window, in [-1, 1] and exact to 0.001.
+        dict of int to float32 (chunks,)
+            The cosine of each embedded chunk, in order, with its nearest window, in [-1, 1] and exact to 0.001.
             Skills without such vectors are left out.
         """
 
@@ -87,7 +87,7 @@ class Retrieval(Protocol):
         """Return the skills nearest to a skill by vector, nearest first, itself left out. Raises `NotFound`."""
 
     def corrections(self, text: str) -> dict[str, str]:
-        """Return the words of a question that no document holds, each with the known word that it is taken for.
+        """Return the words of a query that no document holds, each with the known word that it is taken for.
 
         Empty when every word is known. Words of code, paths, names and numbers are never corrected.
         """

@@ -21,7 +21,7 @@ class ServedSkill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One question and the list that was served for it; `query` is None when texts are kept out of the store."""
+    """One query and the list that was served for it; `query` is None when texts are kept out of the store."""
 
     id: str
     searched_at: str
@@ -53,14 +53,14 @@ class Contest(msgspec.Struct, frozen=True):
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """How many searches and uses lost their question."""
+    """How many searches and uses lost their query."""
 
     searches: int
     uses: int
 
 
 class SearchLog(Protocol):
-    """Questions and what was served for them."""
+    """Queries and what was served for them."""
 
     def record_search(self, search: SearchRecord) -> None:
         """Keep a search and the list that was served."""
@@ -86,10 +86,10 @@ class Overlap(Protocol):
 
 
 class Retention(Protocol):
-    """Forgets questions. The lists that were served, uses, metrics and learnt evidence stay."""
+    """Forgets queries. The lists that were served, uses, metrics and learnt evidence stay."""
 
     def forget_words(self) -> Forgotten:
-        """Keep no question's words any longer, only hashes and vectors."""
+        """Keep no query's words any longer, only hashes and vectors."""
 
-    def forget_questions(self, older_than: timedelta) -> Forgotten:
-        """Forget words, hashes and vectors of all questions that were asked longer ago than `older_than`."""
+    def forget_queries(self, older_than: timedelta) -> Forgotten:
+        """Forget words, hashes and vectors of all queries that were asked longer ago than `older_than`."""

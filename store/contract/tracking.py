@@ -63,7 +63,7 @@ class NewOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """One use of one skill as the log holds it; the outcome's fields are None while it runs.
 
-    `user_query_hash` is the SHA-256 of a question whose words are not kept, '' of one that was forgotten, else None.
+    `user_query_hash` is the SHA-256 of a query whose words are not kept, '' of one that was forgotten, else None.
     """
 
     id: str

@@ -14,7 +14,7 @@ from store.contract.tracking import Invocation
 from store.legacy.json_tracker import metrics_of
 from store.legacy.legacy_json import LegacyFile, LegacyUse, read_legacy_file
 from store.metrics_db import SkillMetricsStore
-from store.query_hash import same_question
+from store.query_hash import same_query
 
 _LOOKED_UP_AT_ONCE: Final = 2000
 _TOLERANCE_S: Final = 1e-6
@@ -181,7 +181,7 @@ def use_differences(use: LegacyUse, recorded: Invocation) -> Iterator[Difference
     key = recorded.id
     for field in _STARTED:
         mine, theirs = getattr(use.invocation, field), getattr(recorded, field)
-        same = same_question(recorded, mine) if field == "user_query" else mine == theirs
+        same = same_query(recorded, mine) if field == "user_query" else mine == theirs
         if not same:
             yield Difference(key=key, field=field, json=mine, database=theirs)
     if use.outcome is None:

@@ -19,9 +19,9 @@ from store.contract.catalogue import (
     SkillVersion,
 )
 from store.errors import Conflict, InvalidRecord, NotFound
+from store.sqlite.chunk_vectors import forget_generation_chunks, forget_skill_chunks, write_chunks
 from store.sqlite.database import Database
 from store.sqlite.fulltext import searchable
-from store.sqlite.piece_vectors import forget_generation_pieces, forget_skill_pieces, write_pieces
 from store.sqlite.rows import encode, one, record, require_same, rows, value
 
 _SKILL_COLUMNS: Final = """
@@ -59,12 +59,12 @@ WHERE {_SERVED} ORDER BY s.document_path
 """
 _COUNTS: Final = f"SELECT count(*) FILTER (WHERE {_SERVED}), count(*) FILTER (WHERE removed_at IS NOT NULL) FROM skills"
 
-_GENERATION_COLUMNS: Final = "generation, status, model_id, dimension, pieces_schema, started_at, live_at"
+_GENERATION_COLUMNS: Final = "generation, status, model_id, dimension, chunks_schema, started_at, live_at"
 _GENERATION: Final = f"SELECT {_GENERATION_COLUMNS} FROM index_state WHERE status = ?"
 _GENERATION_BY_ID: Final = f"SELECT {_GENERATION_COLUMNS} FROM index_state WHERE generation = ?"
 _ADD_GENERATION: Final = """
-INSERT INTO index_state(status, model_id, dimension, pieces_schema, started_at, live_at)
-VALUES (:status, :model_id, :dimension, :pieces_schema, :now, CASE :status WHEN 'live' THEN :now END)
+INSERT INTO index_state(status, model_id, dimension, chunks_schema, started_at, live_at)
+VALUES (:status, :model_id, :dimension, :chunks_schema, :now, CASE :status WHEN 'live' THEN :now END)
 RETURNING generation
 """
 _SET_STATUS: Final = (
@@ -204,8 +204,8 @@ class SqliteCatalogue:
     def building_generation(self) -> Generation | None:
         return self._db.read("building_generation", lambda connection: _generation(connection, "building"))
 
-    def open_generation(self, model_id: str, dimension: int, pieces_schema: int) -> Generation:
-        wanted = (model_id, dimension, pieces_schema)
+    def open_generation(self, model_id: str, dimension: int, chunks_schema: int) -> Generation:
+        wanted = (model_id, dimension, chunks_schema)
 
         def unit(connection: apsw.Connection) -> Generation:
             live = _generation(connection, "live")
@@ -225,7 +225,7 @@ class SqliteCatalogue:
                     "status": status,
                     "model_id": model_id,
                     "dimension": dimension,
-                    "pieces_schema": pieces_schema,
+                    "chunks_schema": chunks_schema,
                     "now": self._db.now(),
                 },
             )
@@ -257,7 +257,7 @@ class SqliteCatalogue:
                 ),
             )
             _write_vector(connection, table, skill_id, document.vector)
-            write_pieces(connection, skill_id, generation, document.piece_vectors)
+            write_chunks(connection, skill_id, generation, document.chunk_vectors)
             connection.execute(_MARK_EMBEDDED, (generation, skill_id, document.content_hash))
             return skill_id
 
@@ -325,7 +325,7 @@ def _generation(connection: apsw.Connection, status: str) -> Generation | None:
 
 
 def _made_with(generation: Generation) -> tuple[str, int, int]:
-    return generation.model_id, generation.dimension, generation.pieces_schema
+    return generation.model_id, generation.dimension, generation.chunks_schema
 
 
 def _drop_building(connection: apsw.Connection) -> None:
@@ -338,7 +338,7 @@ def _drop_building(connection: apsw.Connection) -> None:
 
 def _forget_embedded(connection: apsw.Connection, generation: int) -> None:
     connection.execute("DELETE FROM skill_embedded WHERE generation = ?", (generation,))
-    forget_generation_pieces(connection, generation)
+    forget_generation_chunks(connection, generation)
 
 
 def _create_vectors(connection: apsw.Connection, table: str, dimension: int) -> None:
@@ -357,7 +357,7 @@ def _vector_table(connection: apsw.Connection, generation: int, document: Docume
             f"index generation {generation} is no longer written to: another index run replaced it; run it again",
             recorded={"generation": generation, "status": found.status if found else None},
         )
-    for field, given, axes in (("vector", document.vector, 1), ("piece_vectors", document.piece_vectors, 2)):
+    for field, given, axes in (("vector", document.vector, 1), ("chunk_vectors", document.chunk_vectors, 2)):
         if given is not None and (given.ndim != axes or given.shape[-1] != found.dimension):
             raise InvalidRecord(
                 f"{field} of shape {given.shape} does not fit generation {generation}, whose dimension is "
@@ -403,7 +403,7 @@ def _remove(connection: apsw.Connection, skill_id: int, now: str) -> None:
     connection.execute(_DROP_CHUNKS, (skill_id,))
     connection.execute(_DROP_TEXT, (skill_id,))
     connection.execute("DELETE FROM skill_embedded WHERE skill_id = ?", (skill_id,))
-    forget_skill_pieces(connection, skill_id)
+    forget_skill_chunks(connection, skill_id)
     for status, table in (("live", LIVE_VECTORS), ("building", NEXT_VECTORS)):
         if _generation(connection, status) is not None:
             connection.execute(f"DELETE FROM {table} WHERE skill_id = ?", (skill_id,))

@@ -79,7 +79,7 @@ def translated() -> Iterator[None]:
         ) from error
     except apsw.InterruptError as error:
         raise StoreUnavailable(
-            "reading took longer than its deadline and was stopped; narrow the question or try again",
+            "reading took longer than its deadline and was stopped; narrow the query or try again",
             cause="deadline",
             retry_after_s=RETRY_AFTER_S,
         ) from error

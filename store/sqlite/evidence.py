@@ -17,7 +17,7 @@ from store.contract.evidence import (
     EvidenceSum,
     LearntWeights,
     OutcomeToLearn,
-    QuestionCell,
+    QueryCell,
     RecordedChoice,
 )
 from store.contract.searches import ServedSkill
@@ -38,7 +38,7 @@ SELECT o.seq, o.skill_name, i.skill_version_id, o.outcome, o.finished_at, o.dura
 FROM skill_outcome o JOIN skill_invocation i ON i.id = o.invocation_id LEFT JOIN search s ON s.id = i.search_id
 WHERE o.seq > ? ORDER BY o.seq LIMIT ?
 """
-_QUESTION: Final = """
+_QUERY: Final = """
 SELECT query_vector, model_id FROM search WHERE query_hash = ? AND query_vector IS NOT NULL
 ORDER BY searched_at DESC LIMIT 1
 """
@@ -54,12 +54,12 @@ WHERE i.session_id = :session_id AND o.outcome = 'completed' AND o.seq < :seq AN
   AND abs(julianday(i.invoked_at) - julianday(:invoked_at)) <= :within
 """
 _ADD_CELL: Final = """
-INSERT INTO question_cell(model_id, code, questions, vector_sum, revision) VALUES (?, ?, ?, ?, ?)
+INSERT INTO query_cell(model_id, code, queries, vector_sum, revision) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (model_id, code) DO UPDATE SET
-    questions = excluded.questions, vector_sum = excluded.vector_sum, revision = excluded.revision
+    queries = excluded.queries, vector_sum = excluded.vector_sum, revision = excluded.revision
 RETURNING id
 """
-_CELL: Final = "SELECT questions, vector_sum FROM question_cell WHERE model_id = ? AND code = ?"
+_CELL: Final = "SELECT queries, vector_sum FROM query_cell WHERE model_id = ? AND code = ?"
 _SUMS: Final = (
     "success",
     "failure",
@@ -84,7 +84,7 @@ ON CONFLICT (kind, context, skill_name) DO UPDATE SET successes = successes + ex
 """
 _LEARNT: Final = "UPDATE ranking_state SET learnt_outcome_seq = ?, revision = ?"
 _CELLS_SINCE: Final = """
-SELECT id, model_id, code, questions, vector_sum FROM question_cell WHERE revision > ? ORDER BY id
+SELECT id, model_id, code, queries, vector_sum FROM query_cell WHERE revision > ? ORDER BY id
 """
 _SUMS_SINCE: Final = f"""
 SELECT skill_name, version, cell, reporter_slot, {", ".join(_SUMS)} FROM ranking_evidence WHERE revision > ?
@@ -110,7 +110,7 @@ SELECT i.skill_name FROM skill_invocation i JOIN skill_outcome o ON o.invocation
 WHERE i.session_id = ? AND o.outcome = 'completed' ORDER BY o.finished_at DESC, o.seq DESC LIMIT 1
 """
 _FORGET: Final = """
-DELETE FROM ranking_evidence; DELETE FROM ranking_affinity; DELETE FROM question_cell;
+DELETE FROM ranking_evidence; DELETE FROM ranking_affinity; DELETE FROM query_cell;
 UPDATE ranking_state SET learnt_outcome_seq = 0, revision = revision + 1, epoch = epoch + 1
 """
 _CHOICES: Final = """
@@ -144,7 +144,7 @@ class SqliteEvidence:
         *,
         after: int,
         upto: int,
-        cells: Sequence[QuestionCell],
+        cells: Sequence[QueryCell],
         sums: Sequence[EvidenceSum],
         affinities: Sequence[AffinityCount],
     ) -> bool:
@@ -160,7 +160,7 @@ class SqliteEvidence:
                     (
                         s.skill_name,
                         s.version,
-                        _NO_CELL if s.question is None else place[s.question],
+                        _NO_CELL if s.query is None else place[s.query],
                         s.reporter_slot,
                         *s.sums,
                         revision,
@@ -185,7 +185,7 @@ class SqliteEvidence:
                 revision=newest,
                 catalogue_seq=seq,
                 anew=epoch != lasting,
-                cells=[record(QuestionCell, row) for row in rows(connection, _CELLS_SINCE, (seen,))]
+                cells=[record(QueryCell, row) for row in rows(connection, _CELLS_SINCE, (seen,))]
                 if newest > seen
                 else [],
                 sums=[_under_present_name(row, renamed) for row in rows(connection, _SUMS_SINCE, (seen,))]
@@ -243,9 +243,9 @@ def _state(connection: apsw.Connection) -> tuple[int, int, int]:
 def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLearn:
     *told, search_id, user_query, user_query_hash, invoked_at = row
     found = OutcomeToLearn(**dict(zip(OutcomeToLearn.__struct_fields__, told, strict=False)))
-    question = user_query_hash if user_query is None else hash_of(user_query)
-    if search_id is None and question:
-        vector, model_id = one(connection, _QUESTION, (question,)) or (None, None)
+    query = user_query_hash if user_query is None else hash_of(user_query)
+    if search_id is None and query:
+        vector, model_id = one(connection, _QUERY, (query,)) or (None, None)
         found = msgspec.structs.replace(found, query_vector=vector, model_id=model_id)
     if found.outcome != "completed":
         return found
@@ -272,12 +272,12 @@ def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLear
     return msgspec.structs.replace(found, served=served, taken=taken, succeeded_before=before, succeeded_after=after)
 
 
-def _add_cell(connection: apsw.Connection, cell: QuestionCell, revision: int) -> int:
-    questions, total = cell.questions, np.frombuffer(cell.vector_sum, dtype=np.float32)
+def _add_cell(connection: apsw.Connection, cell: QueryCell, revision: int) -> int:
+    queries, total = cell.queries, np.frombuffer(cell.vector_sum, dtype=np.float32)
     kept = one(connection, _CELL, (cell.model_id, cell.code))
     if kept is not None:
-        questions, total = questions + kept[0], total + np.frombuffer(kept[1], dtype=np.float32)
-    return int(value(connection, _ADD_CELL, (cell.model_id, cell.code, questions, total.tobytes(), revision)))
+        queries, total = queries + kept[0], total + np.frombuffer(kept[1], dtype=np.float32)
+    return int(value(connection, _ADD_CELL, (cell.model_id, cell.code, queries, total.tobytes(), revision)))
 
 
 def _renames(connection: apsw.Connection) -> dict[str, tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""From text to FTS5 and back: what is indexed, and how a question becomes a match expression."""
+"""From text to FTS5 and back: what is indexed, and how a query becomes a match expression."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def terms_of(text: str) -> list[str]:
 
 
 def body_weight(words: Sequence[str]) -> float:
-    """Return what a word in a body counts, where one in a description counts 2, for a question of these words.
+    """Return what a word in a body counts, where one in a description counts 2, for a query of these words.
 
-    FTS5 fixes k1 and b; a small weight acts like a large k1. Some of a long question's many words stand in any long
+    FTS5 fixes k1 and b; a small weight acts like a large k1. Some of a long query's many words stand in any long
     body, so there only those that it keeps repeating may count: the weight falls with the number of distinct words.
     """
     return min(MOST_BODY_WEIGHT, BODY_WEIGHT_OF_A_WORD / max(len(set(words)), 1))

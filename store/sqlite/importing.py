@@ -71,14 +71,14 @@ Refusal = tuple[int, str, str]
 
 
 def check(
-    uses: Sequence[tuple[NewInvocation, NewOutcome | None]], *, now: str, keep_questions: bool
+    uses: Sequence[tuple[NewInvocation, NewOutcome | None]], *, now: str, keep_queries: bool
 ) -> tuple[list[Checked], list[Refusal]]:
     """Return the rows that keep every rule which can be told without the database, and the others with the reason."""
     usable: list[Checked] = []
     refused: list[Refusal] = []
     for position, (invocation, outcome) in enumerate(uses):
         try:
-            start = start_bindings(invocation, now=now, keep_questions=keep_questions)
+            start = start_bindings(invocation, now=now, keep_queries=keep_queries)
             ended = None
             if outcome is not None:
                 check_outcome(outcome)

@@ -39,7 +39,7 @@ _PAIRED_AT_ONCE: Final = 512
 
 
 class Found(NamedTuple):
-    """A skill and its cosine with the question, in [-1, 1]; None when the question has no vector."""
+    """A skill and its cosine with the query, in [-1, 1]; None when the query has no vector."""
 
     skill_id: int
     skill_name: str

@@ -33,12 +33,12 @@ WHERE NOT EXISTS (SELECT 1 FROM skill_embedded e WHERE e.skill_id = s.id AND e.g
 _DRIFT: Final = {
     "documents have no text in the index": f"SELECT count(*) FROM ({_SERVED} EXCEPT SELECT rowid FROM skill_fts)",
     "texts of the index belong to no document": f"SELECT count(*) FROM (SELECT rowid FROM skill_fts EXCEPT {_SERVED})",
-    "documents have no pieces": f"""
+    "documents have no chunks": f"""
 SELECT count(*) FROM ({_SERVED} EXCEPT SELECT skill_id FROM skill_chunk)
 """,
     # What a generation that was given up or a removed skill would leave behind.
-    "sets of piece vectors belong to no document": """
-SELECT count(*) FROM (SELECT generation, skill_id FROM skill_piece_vectors
+    "sets of chunk vectors belong to no document": """
+SELECT count(*) FROM (SELECT generation, skill_id FROM skill_chunk_vectors
                       EXCEPT SELECT generation, skill_id FROM skill_embedded)
 """,
 }

@@ -1,4 +1,4 @@
-"""Forgets questions: the words first where words are not kept, everything of them when they are old enough."""
+"""Forgets queries: the words first where words are not kept, everything of them when they are old enough."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SqliteRetention:
 
         return Forgotten(searches=self._all("forget_words", searches), uses=self._all("forget_words", uses))
 
-    def forget_questions(self, older_than: timedelta) -> Forgotten:
+    def forget_queries(self, older_than: timedelta) -> Forgotten:
         try:
             limit = format_time(self._db.clock() - older_than)
         except OverflowError:
@@ -70,7 +70,7 @@ class SqliteRetention:
             connection.executemany(_FORGET_USE, [("", row[0]) for row in found])
             return len(found)
 
-        return Forgotten(searches=self._all("forget_questions", searches), uses=self._all("forget_questions", uses))
+        return Forgotten(searches=self._all("forget_queries", searches), uses=self._all("forget_queries", uses))
 
     def _all(self, name: str, forget: Callable[[apsw.Connection], int]) -> int:
         """Run `forget`, which returns how many rows it changed, until there is nothing left."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from store.contract.retrieval import Candidate, Term
 from store.errors import NotFound
+from store.sqlite.chunk_vectors import chunk_similarities
 from store.sqlite.database import Database
 from store.sqlite.duplicates import NearDuplicates
 from store.sqlite.fulltext import body_weight, match_any, terms_of
 from store.sqlite.matrix import Found, VectorMatrix
-from store.sqlite.piece_vectors import piece_similarities
 from store.sqlite.rows import encode, one, rows
 from store.sqlite.spelling import Spelling
 from store.sqlite.vocabulary import SMALL_LIBRARY, Vocabulary
@@ -68,11 +68,11 @@ class SqliteRetrieval:
 
         return self._db.read("candidates", query)
 
-    def piece_similarities(
+    def chunk_similarities(
         self, skill_ids: Sequence[int], vectors: NDArray[np.float32]
     ) -> dict[int, NDArray[np.float32]]:
         return self._db.read(
-            "piece_similarities", lambda connection: piece_similarities(connection, skill_ids, vectors)
+            "chunk_similarities", lambda connection: chunk_similarities(connection, skill_ids, vectors)
         )
 
     def terms(self, text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Questions and what was served for them."""
+"""Queries and what was served for them."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class SqliteSearchLog:
     """The `store.protocol.SearchLog` of one SQLite file."""
 
     _db: Database
-    _keep_questions: bool
+    _keep_queries: bool
 
     def record_search(self, search: SearchRecord) -> None:
         self.start_recording(search)()
 
     def start_recording(self, search: SearchRecord) -> Callable[[], None]:
-        if not self._keep_questions:
+        if not self._keep_queries:
             search = msgspec.structs.replace(search, query=None)
         added = (
             search.id,

@@ -17,7 +17,7 @@ from store.sqlite.vocabulary import Vocabulary, parts_of, word_at
 # A shorter word is near too many others.
 _FEWEST_LETTERS: Final = 5
 _LONG_WORD: Final = 8
-# Whoever mistypes mistypes a little; a question full of unknown words is in another language or about other things.
+# Whoever mistypes mistypes a little; a query full of unknown words is in another language or about other things.
 _MOST_WORDS: Final = 5
 _MOST_SHARE: Final = 0.5
 _SURE_OF: Final = 3
@@ -38,7 +38,7 @@ _COLUMNS: Final = ("name", "description", "body")
 
 
 class Spelling:
-    """Corrects questions by the words of the index that a connection sees."""
+    """Corrects queries by the words of the index that a connection sees."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -47,7 +47,7 @@ class Spelling:
         self._known: dict[str, dict[str, int]] = {}
 
     def corrections(self, connection: apsw.Connection, text: str) -> dict[str, str]:
-        """Return what the unknown words of a question are taken for; nothing when all are known.
+        """Return what the unknown words of a query are taken for; nothing when all are known.
 
         Only plain words of five letters or more, outside code; with one letter wrong (left out, added, changed, or
         changed places with the next), or two from eight letters on; never the first one.

@@ -52,12 +52,12 @@ class SqliteStore(
         Any number of processes may have the same file open.
     clock : Clock, optional
         Where the present time comes from.
-    keep_questions : bool
-        Off: of a question, only its hash and vector are written, never its words.
+    keep_queries : bool
+        Off: of a query, only its hash and vector are written, never its words.
     """
 
-    def __init__(self, path: Path, *, clock: Clock = system_clock, keep_questions: bool = True) -> None:
-        self._keep_questions = keep_questions
+    def __init__(self, path: Path, *, clock: Clock = system_clock, keep_queries: bool = True) -> None:
+        self._keep_queries = keep_queries
         self._db = Database(path, clock)
         self._matrix = VectorMatrix()
         self._vocabulary = Vocabulary()
@@ -69,7 +69,7 @@ class SqliteStore(
         self._db.close()
 
 
-def open_store(path: Path | str, *, clock: Clock = system_clock, keep_questions: bool = True) -> SqliteStore:
+def open_store(path: Path | str, *, clock: Clock = system_clock, keep_queries: bool = True) -> SqliteStore:
     """Open the store in `path`, bringing its schema up to this release's.
 
     Raises
@@ -79,4 +79,4 @@ def open_store(path: Path | str, *, clock: Clock = system_clock, keep_questions:
     StoreUnavailable
         When the file cannot be opened.
     """
-    return SqliteStore(Path(path), clock=clock, keep_questions=keep_questions)
+    return SqliteStore(Path(path), clock=clock, keep_queries=keep_queries)

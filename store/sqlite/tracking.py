@@ -14,7 +14,7 @@ import msgspec
 from store.clock import format_time, normalise_time
 from store.contract.tracking import Finish, ImportReport, Invocation, NewInvocation, NewOutcome, NewSession, Session
 from store.errors import Conflict, NotFound
-from store.query_hash import same_question
+from store.query_hash import same_query
 from store.sqlite import importing
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, one, record, rows, value
@@ -66,7 +66,7 @@ class SqliteTracking:
     """The `store.protocol.Tracking` of one SQLite file."""
 
     _db: Database
-    _keep_questions: bool
+    _keep_queries: bool
 
     def start_session(self, session: NewSession) -> Session:
         session_id = checked_id(session.id) if session.id is not None else str(uuid.uuid4())
@@ -81,7 +81,7 @@ class SqliteTracking:
         return self._db.read("session", lambda connection: find_session(connection, session_id))
 
     def start_invocation(self, invocation: NewInvocation) -> Invocation:
-        bindings = start_bindings(invocation, now=self._db.now(), keep_questions=self._keep_questions)
+        bindings = start_bindings(invocation, now=self._db.now(), keep_queries=self._keep_queries)
 
         def unit(connection: apsw.Connection) -> Invocation:
             recorded = None if invocation.id is None else _find_invocation(connection, invocation.id)
@@ -142,7 +142,7 @@ class SqliteTracking:
 
     def import_invocations(self, uses: Sequence[tuple[NewInvocation, NewOutcome | None]]) -> ImportReport:
         imported = 0
-        usable, refused = importing.check(uses, now=self._db.now(), keep_questions=self._keep_questions)
+        usable, refused = importing.check(uses, now=self._db.now(), keep_queries=self._keep_queries)
         for start in range(0, len(usable), importing.CHUNK):
             chunk = usable[start : start + importing.CHUNK]
             added, unfit = self._db.write("import_invocations", partial(importing.add_chunk, chunk=chunk))
@@ -224,7 +224,7 @@ def _require_same_start(recorded: Invocation, asked: NewInvocation) -> None:
             wanted = normalise_time(wanted) if wanted else recorded.invoked_at
         elif field in _INVOCATION_JSON:
             wanted = msgspec.json.decode(encode(wanted))
-        same = same_question(recorded, wanted) if field == "user_query" else wanted == getattr(recorded, field)
+        same = same_query(recorded, wanted) if field == "user_query" else wanted == getattr(recorded, field)
         if not same:
             raise Conflict(
                 f"invocation {recorded.id!r} is already recorded with another {field}: "

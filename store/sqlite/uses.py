@@ -60,10 +60,10 @@ def new_id() -> str:
     return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | (chance >> 62) << 64 | 0b10 << 62 | chance & (1 << 62) - 1))
 
 
-def start_bindings(invocation: NewInvocation, *, now: str, keep_questions: bool) -> dict[str, Any]:
+def start_bindings(invocation: NewInvocation, *, now: str, keep_queries: bool) -> dict[str, Any]:
     """Return the columns of a use that begins, in the order of the table; made up here are its id and time.
 
-    Where questions are not kept, a hash stands for the words.
+    Where queries are not kept, a hash stands for the words.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def start_bindings(invocation: NewInvocation, *, now: str, keep_questions: bool)
     """
     if not invocation.skill_name.strip():
         raise InvalidRecord("an invocation needs the name of the skill that is used", field="skill_name")
-    question = invocation.user_query
+    query = invocation.user_query
     return {
         "id": checked_id(invocation.id) if invocation.id is not None else new_id(),
         "skill_name": invocation.skill_name,
@@ -86,8 +86,8 @@ def start_bindings(invocation: NewInvocation, *, now: str, keep_questions: bool)
         "search_id": invocation.search_id,
         "selection_rank": invocation.selection_rank,
         "alternatives_considered": _json(invocation.alternatives_considered, empty="[]"),
-        "user_query": question if keep_questions else None,
-        "user_query_hash": None if keep_questions or question is None else hash_of(question),
+        "user_query": query if keep_queries else None,
+        "user_query_hash": None if keep_queries or query is None else hash_of(query),
         "user_context": _json(invocation.user_context, empty="{}"),
     }
 

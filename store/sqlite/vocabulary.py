@@ -66,7 +66,7 @@ class Vocabulary:
         connection : apsw.Connection
             Inside a read transaction.
         words : sequence of str
-            Of a question, repeated as they occur.
+            Of a query, repeated as they occur.
 
         Returns
         -------

@@ -115,7 +115,7 @@ def test_projects_are_told_with_their_counts(client: Client) -> None:
     assert told["web"]["similar"] == []  # three skills are too few to tell
 
 
-def test_questions_that_nothing_fits_become_skills_worth_writing(client: Client, settings: Settings) -> None:
+def test_queries_that_nothing_fits_become_skills_worth_writing(client: Client, settings: Settings) -> None:
     # Every search of the model without words is of middling confidence, so these are recorded as the store has them.
     store = open_store(settings.database)
     for number, user in enumerate(("ann", "bob", "cid")):

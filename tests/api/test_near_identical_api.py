@@ -19,7 +19,7 @@ from store.sqlite import open_store
 Client = TestClient[Any]
 STEPS = "Read the log of each failed run. Rerun the failed test alone a hundred times. Look for shared state, for time "
 STEPS += "and for order. Write down what you saw before you change anything at all in the code or in the tests."
-QUESTION = "find out why tests fail at random"
+QUERY = "find out why tests fail at random"
 COPIES = {"flaky-tests", "mirror:flaky-tests", "flaky-test-finder"}
 
 
@@ -46,7 +46,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
 
 
 def ask(client: Client, **more: object) -> dict[str, Any]:
-    answer = client.post("/api/search", json={"query": QUESTION, **more})
+    answer = client.post("/api/search", json={"query": QUERY, **more})
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
-from service.search.questions import MAX_CHARACTERS
+from service.search.queries import MAX_CHARACTERS
 
 Client = TestClient[Any]
 
@@ -56,22 +56,22 @@ def test_outcomes_decide_between_skills_that_both_fit(client: Client) -> None:
     assert "completed 15 of 15 uses" in after[0]["reasons"]
 
 
-def test_what_works_at_one_question_is_learnt_for_questions_like_it_and_said(client: Client) -> None:
-    question = "make slow SQL database queries fast"
-    before = [r["skill_name"] for r in ask(client, question)["results"][:2]]
+def test_what_works_at_one_query_is_learnt_for_queries_like_it_and_said(client: Client) -> None:
+    query = "make slow SQL database queries fast"
+    before = [r["skill_name"] for r in ask(client, query)["results"][:2]]
     for n in range(12):
-        search_id = ask(client, question, user_id=f"user {n}")["search_id"]
+        search_id = ask(client, query, user_id=f"user {n}")["search_id"]
         for skill, outcome in ((before[0], "failed"), (before[1], "completed")):
             body = {"skill_name": skill, "search_id": search_id, "user_id": f"user {n}"}
             started = client.post("/api/invocations", json=body).json()["id"]
             client.post(f"/api/invocations/{started}/complete", json={"outcome": outcome, "duration_seconds": 30})
-    first, second = ask(client, question)["results"][:2]
+    first, second = ask(client, query)["results"][:2]
     assert [first["skill_name"], second["skill_name"]] == before[::-1]
     evidence = first["evidence"]
     assert evidence["believed_low"] < evidence["believed_success"] < evidence["believed_high"]
     assert evidence["believed_success"] > 0.7 > second["evidence"]["believed_success"]
-    assert evidence["uses_at_questions_like_this"] > 5
-    assert any(reason.startswith("at questions like this it likely works") for reason in first["reasons"])
+    assert evidence["uses_at_queries_like_this"] > 5
+    assert any(reason.startswith("at queries like this it likely works") for reason in first["reasons"])
     parts = ("log_relevance", "success", "speed", "choice", "co_use", "phase", "scope")
     assert first["score"] == pytest.approx(sum(first["components"][part] for part in parts))
 
@@ -85,7 +85,7 @@ def test_no_record_of_success_lifts_what_does_not_fit(client: Client) -> None:
     "query",
     ['" OR NEAR(x y) *', "name:fix AND NOT", "types) -- DROP TABLE skills", "mypy🙂 类型错误", '\'; """ {}[]^ a'],
 )
-def test_a_question_is_never_query_syntax(client: Client, query: str) -> None:
+def test_a_query_is_never_query_syntax(client: Client, query: str) -> None:
     ask(client, query)
 
 
@@ -108,19 +108,19 @@ def test_a_mistyped_word_finds_what_was_meant_and_says_so(client: Client) -> Non
         "{} — naïve façade, 数据库, база данных",
     ],
 )
-def test_code_paths_and_other_scripts_in_a_question_do_no_harm(client: Client, around: str) -> None:
+def test_code_paths_and_other_scripts_in_a_query_do_no_harm(client: Client, around: str) -> None:
     answer = ask(client, around.format("slow SQL database queries"))
     assert answer["results"][0]["skill_name"] in {"tune-queries", "index-advisor"}
     assert answer["corrected"] == {}
 
 
 @pytest.mark.parametrize("count", [2, 20, 200, 2000])
-def test_questions_of_two_words_to_two_thousand_are_answered(client: Client, count: int) -> None:
+def test_queries_of_two_words_to_two_thousand_are_answered(client: Client, count: int) -> None:
     words = ["database", "queries", "slow", "SQL"] * 500
     assert ask(client, " ".join(words[:count]))["results"][0]["skill_name"] in {"tune-queries", "index-advisor"}
 
 
-def test_a_question_may_be_a_whole_page(client: Client) -> None:
+def test_a_query_may_be_a_whole_page(client: Client) -> None:
     page = "We have a service with many parts. " * 90 + "Its SQL database queries are slow. " + "Thank you. " * 20
     assert ask(client, page)["results"][0]["skill_name"] in {"tune-queries", "index-advisor"}
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_asked_gets_a_problem_that_says_what_to_do(client: Client
     answer = client.post("/api/search", json={"query": query})
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["title"] == "Invalid question"
+    assert answer.json()["title"] == "Invalid query"
     assert answer.json()["detail"]
 
 
@@ -146,7 +146,7 @@ def test_only_skills_of_the_category_are_answered(client: Client) -> None:
     assert ask(client, "slow database queries", category="demo")["results"]
 
 
-def test_questions_are_not_stored_as_text_when_that_is_switched_off(settings, root: Path) -> None:  # noqa: ANN001
+def test_queries_are_not_stored_as_text_when_that_is_switched_off(settings, root: Path) -> None:  # noqa: ANN001
     import msgspec  # noqa: PLC0415
 
     from indexer.run import run_index  # noqa: PLC0415
@@ -154,7 +154,7 @@ def test_questions_are_not_stored_as_text_when_that_is_switched_off(settings, ro
     from service.search.encoders import Encoders  # noqa: PLC0415
     from store.sqlite import open_store  # noqa: PLC0415
 
-    quiet = msgspec.structs.replace(settings, keep_questions=False)
+    quiet = msgspec.structs.replace(settings, keep_queries=False)
     store = open_store(quiet.database)
     run_index(store, Encoders(quiet.model, quiet.models_dir), [root])
     store.close()

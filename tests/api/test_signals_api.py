@@ -15,7 +15,7 @@ from service.app import create_app
 from service.settings import Settings
 
 Client = TestClient[Any]
-QUESTION = "make slow SQL database queries fast"
+QUERY = "make slow SQL database queries fast"
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def totals(client: Client, **wanted: str) -> dict[str, int]:
 
 
 def search(client: Client, **told: Any) -> list[dict[str, Any]]:
-    return client.post("/api/search", json={"query": QUESTION} | told).json()["results"]  # type: ignore[no-any-return]
+    return client.post("/api/search", json={"query": QUERY} | told).json()["results"]  # type: ignore[no-any-return]
 
 
 def test_a_projects_skills_are_declared_and_queried(client: Client, project: str) -> None:

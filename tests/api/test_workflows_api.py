@@ -164,7 +164,7 @@ def test_filters_choose_the_sessions(client: Client) -> None:
     assert client.get("/api/workflows/phases", params={"since": "soon"}).status_code == 422
 
 
-def test_the_service_ends_idle_sessions_and_forgets_old_questions(settings: Settings, client: Client) -> None:
+def test_the_service_ends_idle_sessions_and_forgets_old_queries(settings: Settings, client: Client) -> None:
     search = post(client, "/api/search", {"query": "a secret plan", "session_id": "s"})["search_id"]
     post(client, "/api/invocations", {"skill_name": "fix-types", "session_id": "s", "id": "u"})
     strict = msgspec.structs.replace(settings, session_idle_hours=1e-9, keep_searches_days=1e-9, open_limit_hours=1e-9)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.protocol import Encoder
+from indexer.chunks import CHUNKS_SCHEMA, EMBEDDED_CHUNKS, embedded_text
 from indexer.discovery import Found, find_documents
 from indexer.document import SkillDocument, UnparsableDocument, parse_document, read_bytes
-from indexer.pieces import EMBEDDED_PIECES, PIECES_SCHEMA, embedded_text
 from service.demo.replay import LIBRARY
 from store.contract.catalogue import Chunk, DocumentWrite
 from store.protocol import Store
@@ -49,12 +49,12 @@ def make_library(folder: Path, count: int, *, seed: int = 0) -> Path:
 def write_variants(store: Store, encoder: Encoder, root: Path, count: int, *, seed: int = 0) -> None:
     """Write `count` skills: documents below `root` with other names, bodies cut short, and vectors moved a little.
 
-    Each has as many piece vectors as a document can have, made from its original's vector like its own.
+    Each has as many chunk vectors as a document can have, made from its original's vector like its own.
     """
     rng = np.random.default_rng(seed)
     documents = _parsed(root)[:_ENCODED]
     vectors = encoder.encode_documents([embedded_text(document) for document in documents])
-    generation = store.open_generation(encoder.model_id, encoder.dimension, PIECES_SCHEMA).generation
+    generation = store.open_generation(encoder.model_id, encoder.dimension, CHUNKS_SCHEMA).generation
 
     def write(number: int, moved: NDArray[np.float32]) -> None:
         store.write_document(_variant(documents[number % len(documents)], number, moved), generation)
@@ -63,7 +63,7 @@ def write_variants(store: Store, encoder: Encoder, root: Path, count: int, *, se
     with ThreadPoolExecutor(64) as pool:
         for start in range(0, count, 4096):
             numbers = np.arange(start, min(start + 4096, count))
-            away = rng.standard_normal((len(numbers), 1 + EMBEDDED_PIECES, encoder.dimension), dtype=np.float32)
+            away = rng.standard_normal((len(numbers), 1 + EMBEDDED_CHUNKS, encoder.dimension), dtype=np.float32)
             moved = vectors[numbers % len(documents), None] + away * (_DISTANCE / encoder.dimension**0.5)
             moved /= np.linalg.norm(moved, axis=2, keepdims=True)
             list(pool.map(write, numbers.tolist(), moved))
@@ -83,7 +83,7 @@ def _variant(document: SkillDocument, number: int, vectors: NDArray[np.float32])
         size_bytes=len(body),
         chunks=[Chunk(ordinal=1, kind="body", heading="", text=body, span_start=0, span_end=len(body))],
         vector=vectors[0],
-        piece_vectors=vectors[1:],
+        chunk_vectors=vectors[1:],
     )
 
 

@@ -121,7 +121,7 @@ def _bulk_import(store: SqliteStore, path: Path) -> None:
 
 
 def _bare_rows(path: Path, batch: Sequence[Use]) -> float:
-    usable, _ = importing.check(batch, now=format_time(NOW), keep_questions=True)
+    usable, _ = importing.check(batch, now=format_time(NOW), keep_queries=True)
     with closing(open_connection(path, readonly=False)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO projection_paused(only_row) VALUES (1)")

@@ -1,8 +1,8 @@
 """Does ranking by outcomes help? A seeded world in which it is known what would have been best.
 
-Users have intents (kinds of questions); each kind has skills that fit it, with a hidden success rate and duration.
+Users have intents (kinds of queries); each kind has skills that fit it, with a hidden success rate and duration.
 Some are popular and bad, some break half-way, better ones arrive. Users choose with position bias from what they are
-shown and report what happened. Every policy lives in its own copy of the same world: the same questions, the same
+shown and report what happened. Every policy lives in its own copy of the same world: the same queries, the same
 relevance, the same dice.
 
     python -m tests.benchmarks.outcomes --seeds 20
@@ -114,7 +114,7 @@ def make_world(scenario: Scenario, seed: int) -> World:
     kinds, members = scenario.kinds, FITTING + OTHERS
     centres = random.standard_normal((kinds, DIMENSION))
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    # Most skills serve two kinds of questions, and are about half as good at one as the other would suggest.
+    # Most skills serve two kinds of queries, and are about half as good at one as the other would suggest.
     own = np.arange(kinds * members).reshape(kinds, members)
     half = FITTING // 2
     own[:, half : FITTING - 1] = np.roll(own[:, : half - 1], 1, axis=0)
@@ -154,7 +154,7 @@ def make_world(scenario: Scenario, seed: int) -> World:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One round of questions as a policy sees them: one of each kind."""
+    """One round of queries as a policy sees them: one of each kind."""
 
     vectors: NDArray[np.float32]
     relevance: Floats
@@ -178,10 +178,10 @@ class Report:
 
 
 class Policy(Protocol):
-    """Ranks a round of questions, and hears what was reported of it."""
+    """Ranks a round of queries, and hears what was reported of it."""
 
     def order(self, asked: Asked) -> Places:
-        """Return each question's members, best first: intp (kinds, members); absent ones have relevance −inf."""
+        """Return each query's members, best first: intp (kinds, members); absent ones have relevance −inf."""
 
     def learn(self, reports: Sequence[Report]) -> None:
         """Hear what users report."""
@@ -232,7 +232,7 @@ class ByLinearBlend(ByRate):
 class ByOutcomes:
     """Ours: the library that the service ranks with, fed the same way.
 
-    Switches take parts away: `overall_only` (what a question is like), `no_versions`, `no_decay`, and
+    Switches take parts away: `overall_only` (what a query is like), `no_versions`, `no_decay`, and
     `everybody_alone` (who reports).
     """
 
@@ -267,7 +267,7 @@ class ByOutcomes:
 
     def learn(self, reports: Sequence[Report]) -> None:
         cells = cells_of(np.array([report.vector for report in reports]))
-        self.book.add_questions(cells, np.array([report.vector for report in reports]))
+        self.book.add_queries(cells, np.array([report.vector for report in reports]))
         versions = {str(report.skill): report.version for report in reports}
         for name, version in versions.items():
             self.book.describe(name, version=version, category=None)
@@ -316,7 +316,7 @@ POLICIES: Final[dict[str, PolicyMaker]] = {
 
 @dataclass(slots=True)
 class Course:
-    """What happened under one policy; arrays are float64 (rounds,), one round being one question of each kind.
+    """What happened under one policy; arrays are float64 (rounds,), one round being one query of each kind.
 
     `top` is the true success rate of the first answer, `regret` how far it is below the best one's, `log_seconds` its
     true typical duration; `found` is after how many outcomes of its kind each new skill first stood among the first

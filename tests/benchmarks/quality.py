@@ -1,11 +1,11 @@
 """How well search finds what is known to be right, through the whole product and without any history.
 
-python -m tests.benchmarks.quality INDEX QUESTIONS [--judged RANKING.json] [--held-out TRAINING.json] [--misfits FILE]
+python -m tests.benchmarks.quality INDEX QUERIES [--judged RANKING.json] [--held-out TRAINING.json] [--misfits FILE]
 
-INDEX is a data folder that `skillrank index` filled; it is copied, so nothing is recorded in it. QUESTIONS are lines of
-{"question": …, "expected": [names]} (as `skillrank eval` takes them) or of {"qid": …, "query": …}; with the
+INDEX is a data folder that `skillrank index` filled; it is copied, so nothing is recorded in it. QUERIES are lines of
+{"query": …, "expected": [names]} (as `skillrank eval` takes them) or of {"qid": …, "query": …}; with the
 latter the ranked folders are written to RANKING.json by qid, for a scorer of graded judgements. With the training.json
-of an adapter only the questions that it held out are asked. MISFITS are lines of questions that nothing fits.
+of an adapter only the queries that it held out are asked. MISFITS are lines of queries that nothing fits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 
 from embeddings.training import TrainingRecord
 from embeddings.training.run import held_out_ids
-from service.evaluation.judgements import JudgedQuestion, read_judgements
+from service.evaluation.judgements import JudgedQuery, read_judgements
 from service.evaluation.measures import estimate, score
 from service.search.answers import SearchAnswer, SearchRequest
 from service.search.encoders import Encoders
@@ -35,7 +35,7 @@ DEPTH = 50
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", type=Path)
-    parser.add_argument("questions", type=Path)
+    parser.add_argument("queries", type=Path)
     parser.add_argument("--judged", type=Path)
     parser.add_argument("--held-out", type=Path)
     parser.add_argument("--misfits", type=Path)
@@ -48,20 +48,20 @@ def main() -> None:
         store = open_store(copy)
         search = SkillSearch(store, Encoders(arguments.model, arguments.index / "models"))
 
-        def answer(question: str) -> SearchAnswer:
-            return search.answer(SearchRequest(query=question, limit=DEPTH, group=False))
+        def answer(query: str) -> SearchAnswer:
+            return search.answer(SearchRequest(query=query, limit=DEPTH, group=False))
 
         if arguments.judged:
-            lines = arguments.questions.read_text(encoding="utf-8").splitlines()
+            lines = arguments.queries.read_text(encoding="utf-8").splitlines()
             asked = [json.loads(line) for line in lines if line.strip()]
             _write_ranking([(each["qid"], answer(each["query"])) for each in asked], arguments.judged)
         else:
-            judged = read_judgements(arguments.questions)
+            judged = read_judgements(arguments.queries)
             if arguments.held_out:
                 record = msgspec.json.decode(arguments.held_out.read_bytes(), type=TrainingRecord)
                 measured = held_out_ids({each.serving[0] for each in judged}, record.recipe)
                 judged = [each for each in judged if each.serving[0] in measured]
-            _print_found(judged, [answer(each.question) for each in judged])
+            _print_found(judged, [answer(each.query) for each in judged])
         if misfits:
             print("told of what nothing fits:", Counter(answer(each).confidence for each in misfits if each.strip()))
         store.close()
@@ -80,9 +80,9 @@ def _common_folder(folders: list[Path]) -> Path:
     return next(parent for parent in first.parents if all(folder.is_relative_to(parent) for folder in folders))
 
 
-def _print_found(judged: list[JudgedQuestion], answers: list[SearchAnswer]) -> None:
+def _print_found(judged: list[JudgedQuery], answers: list[SearchAnswer]) -> None:
     scores = score(judged, [[result.skill_name for result in answer.results] for answer in answers])
-    print(f"{len(judged)} questions")
+    print(f"{len(judged)} queries")
     for name, values in scores.items():
         found = estimate(values)
         print(f"{name:<10} {found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]")

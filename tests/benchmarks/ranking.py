@@ -1,4 +1,4 @@
-"""What ranking by outcomes costs beside encoding the question, with a long history behind it.
+"""What ranking by outcomes costs beside encoding the query, with a long history behind it.
 
 python -m tests.benchmarks.ranking [--uses 1000000]
 """
@@ -23,7 +23,7 @@ from tests.benchmarks.figures import line, seconds_of, verdict
 DIMENSION = 384
 TODAY = 800.0
 CANDIDATES = 200
-# One short question through the exported model on these cores, from the table of the design.
+# One short query through the exported model on these cores, from the table of the design.
 ENCODING_MS = 4.2
 CHUNK = 50_000
 
@@ -52,9 +52,9 @@ def main() -> None:
             :CANDIDATES
         ]
         skills = [(name, None) for name in names]
-        question = asked(centres, np.array([kind]), random)[0]
+        query = asked(centres, np.array([kind]), random)[0]
         relevance = np.sort(random.normal(size=len(names)))[::-1]
-        times.append(seconds_of(lambda: judge(relevance, skills, book, question, TODAY, weights=DEFAULT_WEIGHTS)))
+        times.append(seconds_of(lambda: judge(relevance, skills, book, query, TODAY, weights=DEFAULT_WEIGHTS)))
 
     times: list[float] = []
     rank()
@@ -92,12 +92,12 @@ def learn(
         for n in range(CHUNK)
     ]
     for cell in np.unique(cells):
-        book.add_questions(np.array([cell]), vectors[cells == cell].sum(axis=0)[None])
+        book.add_queries(np.array([cell]), vectors[cells == cell].sum(axis=0)[None])
     book.add(evidence_of(uses))
 
 
 def fitting(kind: int, skills: int) -> NDArray[np.int64]:
-    """Return the eight skills that serve a kind of question."""
+    """Return the eight skills that serve a kind of query."""
     return (kind * 5 + np.arange(8) * 37) % skills
 
 

@@ -12,14 +12,14 @@ import tempfile
 from pathlib import Path
 
 from embeddings.protocol import Encoder
+from indexer.chunks import chunk_texts, embedded_text, split
 from indexer.discovery import Found, find_documents
 from indexer.document import UnparsableDocument, parse_document, read_bytes
-from indexer.pieces import embedded_text, piece_texts, split
 from indexer.run import BATCH, run_index
 from service.search.answers import SearchRequest
 from service.search.encoders import Encoders
 from service.search.engine import SkillSearch
-from service.search.questions import windows
+from service.search.queries import windows
 from service.settings import DEFAULT_MODEL
 from store.protocol import Store
 from store.sqlite import open_store
@@ -36,7 +36,7 @@ SHORT = [
     "container image is far too big",
     "plan dinners for a week on a budget",
 ]
-LONG = " ".join(f"{question}, and then tell the team what changed and why it matters." for question in SHORT * 6)
+LONG = " ".join(f"{query}, and then tell the team what changed and why it matters." for query in SHORT * 6)
 
 
 def main() -> None:
@@ -76,18 +76,18 @@ def main() -> None:
 
 def _search(store: Store, encoders: Encoders, encoder: Encoder, *, aim: float) -> None:
     searching = SkillSearch(store, encoders)
-    for name, questions, rounds in (("short", SHORT, 25), ("600-word", [LONG], 15)):
-        for question in questions:
-            searching.answer(SearchRequest(query=question))
+    for name, queries, rounds in (("short", SHORT, 25), ("600-word", [LONG], 15)):
+        for query in queries:
+            searching.answer(SearchRequest(query=query))
         floor, search = [], []
         for _ in range(rounds):
-            for question in questions:
-                floor.append(seconds_of(lambda q=question: encoder.encode_questions(windows(q))))
-                search.append(seconds_of(lambda q=question: searching.answer(SearchRequest(query=q))))
-        print(line(f"bare encoding of a {name} question", floor, "ms", scale=1000))
-        print(line(f"search with a {name} question", search, "ms", scale=1000))
+            for query in queries:
+                floor.append(seconds_of(lambda q=query: encoder.encode_queries(windows(q))))
+                search.append(seconds_of(lambda q=query: searching.answer(SearchRequest(query=q))))
+        print(line(f"bare encoding of a {name} query", floor, "ms", scale=1000))
+        print(line(f"search with a {name} query", search, "ms", scale=1000))
         ratio = statistics.median(search) / statistics.median(floor)
-        print(verdict(f"search / bare encoding, {name} question", ratio, aim, at_most=True))
+        print(verdict(f"search / bare encoding, {name} query", ratio, aim, at_most=True))
 
 
 def _search_many(folder: Path, root: Path, encoders: Encoders, encoder: Encoder, count: int) -> None:
@@ -104,7 +104,7 @@ def _search_many(folder: Path, root: Path, encoders: Encoders, encoder: Encoder,
     print(line("memory for each 100,000 skills", [grew * 100_000 / count], "MB"))
     store = open_store(path)
     first = [seconds_of(lambda q=q: SkillSearch(store, encoders).answer(SearchRequest(query=q))) for q in SHORT]
-    print(line("search with a short question, asked for the first time", first, "ms", scale=1000))
+    print(line("search with a short query, asked for the first time", first, "ms", scale=1000))
     _search(store, encoders, encoder, aim=5.0)
     store.close()
 
@@ -128,7 +128,7 @@ def _texts(root: Path) -> list[list[str]]:
                 document = parse_document(read_bytes(found), found)
             except UnparsableDocument:
                 continue
-            texts.append([embedded_text(document), *piece_texts(document, split(document))])
+            texts.append([embedded_text(document), *chunk_texts(document, split(document))])
     return texts
 
 

@@ -146,7 +146,7 @@ def _measure(store: Store, calendar: _Calendar, rounds: int) -> None:
         for chart, call in charts.items():
             call()
             print(line(f"{chart}: {name}", [seconds_of(call) for _ in range(rounds)], "ms", scale=1000))
-    names = [f"skill {number}" for number in range(20)]  # as many as fit a question well
+    names = [f"skill {number}" for number in range(20)]  # as many as fit a query well
 
     def scope() -> object:
         return store.scope(names, project_id="project-3", user_id="user-3", since=since)

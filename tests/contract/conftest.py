@@ -124,8 +124,8 @@ def at() -> Callable[..., str]:
 
 
 @pytest.fixture
-def question() -> Callable[..., Any]:
-    """Make the windows of a question: float32 (windows, dimension), rows normalised."""
+def query() -> Callable[..., Any]:
+    """Make the windows of a query: float32 (windows, dimension), rows normalised."""
 
     def windows(*vectors: list[float]) -> Any:
         return np.stack([unit(vector) for vector in vectors])

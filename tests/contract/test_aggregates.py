@@ -233,13 +233,13 @@ def test_unanswered_searches_are_those_that_nothing_fitted_and_that_led_to_nothi
         assert [each.search_id for each in store.unanswered_searches(wanted, limit=10)] == ids
 
 
-def test_forgetting_a_question_leaves_the_counts_as_they_are(store: Store, at: At, clock: Any) -> None:
+def test_forgetting_a_query_leaves_the_counts_as_they_are(store: Store, at: At, clock: Any) -> None:
     ask(store, "a", at(1), "lint", confidence="none")
     use(store, "lint", at(1), "failed", search_id="a")
     store.aggregate()
     before = (store.day_metrics(ALL), store.day_exposures(ALL))
     clock.advance(days=400)
-    store.forget_questions(clock() - clock().replace(year=2026, month=6))
+    store.forget_queries(clock() - clock().replace(year=2026, month=6))
     store.aggregate()
     assert (store.day_metrics(ALL), store.day_exposures(ALL)) == before
     assert store.unanswered_searches(ALL, limit=10) == []

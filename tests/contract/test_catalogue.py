@@ -37,7 +37,7 @@ def test_the_first_generation_is_live_at_once(store: Store) -> None:
 
 def test_a_generation_tells_what_it_was_made_with(store: Store) -> None:
     opened = store.open_generation("model-a", 4, 7)
-    assert (opened.model_id, opened.dimension, opened.pieces_schema) == ("model-a", 4, 7)
+    assert (opened.model_id, opened.dimension, opened.chunks_schema) == ("model-a", 4, 7)
 
 
 def test_opening_with_the_same_values_returns_the_live_generation(store: Store) -> None:
@@ -126,7 +126,7 @@ def test_a_written_document_is_a_served_skill(store: Store, generation: int, doc
     skill = store.skill("one")
     assert skill.id == skill_id
     for field in written.__struct_fields__:
-        if field in {"body", "size_bytes", "chunks", "vector", "piece_vectors"}:
+        if field in {"body", "size_bytes", "chunks", "vector", "chunk_vectors"}:
             continue  # kept, but not part of a skill's record
         assert getattr(skill, field) == getattr(written, field), field
     assert skill.removed_at is None
@@ -189,15 +189,15 @@ def test_versions_of_an_unknown_skill_are_not_found(store: Store) -> None:
 
 
 def test_chunks_come_in_order_and_replace_those_before(store: Store, generation: int, document: Make) -> None:
-    def pieces(*texts: str) -> list[Chunk]:
+    def chunks(*texts: str) -> list[Chunk]:
         return [
             Chunk(ordinal=place, kind="body", heading="H", text=text, span_start=0, span_end=len(text))
             for place, text in enumerate(texts)
         ]
 
-    store.write_document(document("one", chunks=pieces("a", "b", "c")), generation)
-    store.write_document(document("one", chunks=pieces("d", "e"), content_hash="changed"), generation)
-    assert store.chunks(["one"]) == {"one": pieces("d", "e")}
+    store.write_document(document("one", chunks=chunks("a", "b", "c")), generation)
+    store.write_document(document("one", chunks=chunks("d", "e"), content_hash="changed"), generation)
+    assert store.chunks(["one"]) == {"one": chunks("d", "e")}
 
 
 def test_chunks_leave_out_skills_without_a_served_document(store: Store, generation: int, document: Make) -> None:
@@ -276,7 +276,7 @@ def moved(store: Store, skill_id: int, path: str) -> None:
 
 
 def test_two_documents_may_change_places(
-    store: Store, generation: int, document: Make, question: Callable[..., np.ndarray]
+    store: Store, generation: int, document: Make, query: Callable[..., np.ndarray]
 ) -> None:
     one = store.write_document(document("one", document_path="/a", body="stripes"), generation)
     two = store.write_document(document("two", document_path="/b", body="stripes"), generation)
@@ -286,17 +286,17 @@ def test_two_documents_may_change_places(
         ("/a", "two"),
         ("/b", "one"),
     ]
-    found = store.candidates("stripes", question([1, 0, 0, 0]), depth=5)
+    found = store.candidates("stripes", query([1, 0, 0, 0]), depth=5)
     assert [(candidate.skill_name, candidate.similarity) for candidate in found] == [("one", 1.0), ("two", 1.0)]
 
 
 def test_a_document_whose_place_another_one_took_is_not_served_until_it_has_one(
-    store: Store, generation: int, document: Make, question: Callable[..., np.ndarray]
+    store: Store, generation: int, document: Make, query: Callable[..., np.ndarray]
 ) -> None:
     one = store.write_document(document("one", document_path="/a", body="stripes"), generation)
     store.write_document(document("two", document_path="/b", body="stripes"), generation)
     moved(store, one, "/b")
-    found = store.candidates("stripes", question([1, 0, 0, 0]), depth=5)
+    found = store.candidates("stripes", query([1, 0, 0, 0]), depth=5)
     assert [candidate.skill_name for candidate in found] == ["one"]
     assert [state.skill_name for state in store.documents()] == ["one"]
 
@@ -332,14 +332,14 @@ def test_a_removed_skill_that_comes_back_keeps_its_id_and_versions(
 
 
 def test_removing_while_a_generation_is_built_removes_it_from_both(
-    store: Store, generation: int, document: Make, question: Callable[..., np.ndarray]
+    store: Store, generation: int, document: Make, query: Callable[..., np.ndarray]
 ) -> None:
     skill_id = store.write_document(document("one"), generation)
     building = store.open_generation("model-b", 4, 1).generation
     store.write_document(document("one"), building)
     store.remove_document(skill_id)
     store.publish_generation(building)
-    assert store.candidates("", question([1, 0, 0, 0]), depth=5) == []
+    assert store.candidates("", query([1, 0, 0, 0]), depth=5) == []
 
 
 # --- lists ---------------------------------------------------------------------------------------------------

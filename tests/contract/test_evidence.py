@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from store.contract.catalogue import DocumentWrite
-from store.contract.evidence import AffinityCount, EvidenceSum, QuestionCell
+from store.contract.evidence import AffinityCount, EvidenceSum, QueryCell
 from store.contract.searches import SearchRecord, ServedSkill
 from store.contract.tracking import NewInvocation, NewOutcome
 from store.protocol import Store
@@ -56,31 +56,31 @@ def used(store: Store, skill: str, outcome: Any = "completed", **fields: Any) ->
     store.finish_invocation(started.id, NewOutcome(outcome=outcome, duration_seconds=5.0))
 
 
-def sums(skill: str, *numbers: float, question: tuple[str, int] | None = None, version: int = -1) -> EvidenceSum:
+def sums(skill: str, *numbers: float, query: tuple[str, int] | None = None, version: int = -1) -> EvidenceSum:
     return EvidenceSum(
         skill_name=skill,
         version=version,
-        question=question,
+        query=query,
         reporter_slot=3,
         sums=[*numbers, *[0.0] * (10 - len(numbers))],
     )
 
 
 def add(
-    store: Store, *learnt: EvidenceSum, after: int = 0, upto: int = 1, cells: list[QuestionCell] | None = None
+    store: Store, *learnt: EvidenceSum, after: int = 0, upto: int = 1, cells: list[QueryCell] | None = None
 ) -> bool:
     return store.add_evidence(after=after, upto=upto, cells=cells or [], sums=learnt, affinities=[])
 
 
-def cell(code: int, questions: int = 1) -> QuestionCell:
-    return QuestionCell(model_id="model-a", code=code, questions=questions, vector_sum=VECTOR)
+def cell(code: int, queries: int = 1) -> QueryCell:
+    return QueryCell(model_id="model-a", code=code, queries=queries, vector_sum=VECTOR)
 
 
 def test_nothing_is_to_be_learnt_at_first(store: Store) -> None:
     assert store.outcomes_to_learn(limit=10) == (0, [])
 
 
-def test_an_outcome_tells_its_question_and_the_list_it_was_taken_from(store: Store) -> None:
+def test_an_outcome_tells_its_query_and_the_list_it_was_taken_from(store: Store) -> None:
     searched(store, "s1", "a", "b", "c")
     used(store, "a", "failed", search_id="s1", user_id="u")
     used(store, "b", search_id="s1", user_id="u")
@@ -98,7 +98,7 @@ def test_a_near_identical_skill_that_is_taken_stood_behind_the_one_that_was_show
     assert below.served == shown.served == ["a", "b", "c"]
 
 
-def test_a_use_without_a_search_finds_its_question_by_its_text(store: Store) -> None:
+def test_a_use_without_a_search_finds_its_query_by_its_text(store: Store) -> None:
     searched(store)
     used(store, "a", user_query="why so slow")
     used(store, "a", user_query="something else")
@@ -141,12 +141,12 @@ def test_sums_of_one_key_add_up_and_only_what_changed_is_told_again(store: Store
     assert store.evidence_since(change.epoch, change.revision, change.catalogue_seq).sums == []
 
 
-def test_questions_of_one_cell_add_up(store: Store) -> None:
-    add(store, sums("a", 1.0, question=("model-a", 7)), cells=[cell(7)])
-    add(store, sums("a", 1.0, question=("model-a", 7)), after=1, upto=2, cells=[cell(7, questions=2)])
+def test_queries_of_one_cell_add_up(store: Store) -> None:
+    add(store, sums("a", 1.0, query=("model-a", 7)), cells=[cell(7)])
+    add(store, sums("a", 1.0, query=("model-a", 7)), after=1, upto=2, cells=[cell(7, queries=2)])
     change = store.evidence_since(-1, -1, -1)
     (held,) = change.cells
-    assert (held.code, held.questions, np.frombuffer(held.vector_sum, dtype=np.float32).tolist()) == (
+    assert (held.code, held.queries, np.frombuffer(held.vector_sum, dtype=np.float32).tolist()) == (
         7,
         3,
         [2, 0, 0, 0],

@@ -1,4 +1,4 @@
-"""Words that are not kept, and questions that are forgotten: what goes, and what must stay as it is."""
+"""Words that are not kept, and queries that are forgotten: what goes, and what must stay as it is."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def use(identifier: str, at: str, **told: Any) -> NewInvocation:
 
 
 def fill(store: Store, at: Callable[..., str]) -> None:
-    """One old and one new search, a use that came from each, and one that only names its question."""
+    """One old and one new search, a use that came from each, and one that only names its query."""
     for identifier, moment in (("old", at(1)), ("new", at(4))):
         store.record_search(search(identifier, moment))
         store.start_invocation(use(f"from {identifier}", moment, search_id=identifier, selection_rank=1))
@@ -56,7 +56,7 @@ def fill(store: Store, at: Callable[..., str]) -> None:
 def test_words_are_not_written_where_they_are_not_kept(
     open_another: Callable[..., Store], at: Callable[..., str]
 ) -> None:
-    store = open_another(keep_questions=False)
+    store = open_another(keep_queries=False)
     fill(store, at)
     batch = [(use("imported", at(2), user_query=WORDS), NewOutcome(outcome="completed"))]
     assert store.import_invocations(batch).imported == 1
@@ -72,7 +72,7 @@ def test_words_are_not_written_where_they_are_not_kept(
 def test_writing_again_without_words_is_the_same_writing(
     open_another: Callable[..., Store], at: Callable[..., str]
 ) -> None:
-    store = open_another(keep_questions=False)
+    store = open_another(keep_queries=False)
     store.record_search(search("q", at(1)))
     store.record_search(search("q", at(1)))
     asked = use("u", at(1), user_query=WORDS)
@@ -83,10 +83,10 @@ def test_writing_again_without_words_is_the_same_writing(
             store.start_invocation(msgspec.structs.replace(asked, user_query=other))
 
 
-def test_a_question_without_words_still_finds_its_vector(
+def test_a_query_without_words_still_finds_its_vector(
     open_another: Callable[..., Store], at: Callable[..., str]
 ) -> None:
-    store = open_another(keep_questions=False)
+    store = open_another(keep_queries=False)
     fill(store, at)
     _, learnt = store.outcomes_to_learn(limit=10)
     assert [each.query_vector for each in learnt] == [b"\x01" * 16] * 4
@@ -105,9 +105,9 @@ def test_words_that_were_kept_can_be_forgotten(store: Store, at: Callable[..., s
     assert (again.searches, again.uses) == (0, 0)
 
 
-def test_old_questions_are_forgotten_altogether(store: Store, at: Callable[..., str]) -> None:
+def test_old_queries_are_forgotten_altogether(store: Store, at: Callable[..., str]) -> None:
     fill(store, at)
-    forgotten = store.forget_questions(timedelta(days=2))
+    forgotten = store.forget_queries(timedelta(days=2))
     assert (forgotten.searches, forgotten.uses) == (1, 1)
     old, new = store.search("old"), store.search("new")
     assert (old.query, old.query_hash, old.query_vector, old.model_id) == (None, "", None, None)
@@ -115,14 +115,14 @@ def test_old_questions_are_forgotten_altogether(store: Store, at: Callable[..., 
     assert [result.skill_name for result in old.results] == ["dig"]
     assert (store.invocation("asked old").user_query, store.invocation("asked old").user_query_hash) == (None, "")
     assert store.invocation("asked new").user_query == WORDS
-    again = store.forget_questions(timedelta(days=2))
+    again = store.forget_queries(timedelta(days=2))
     assert (again.searches, again.uses) == (0, 0)
 
 
-def test_hashes_of_old_questions_are_forgotten_too(open_another: Callable[..., Store], at: Callable[..., str]) -> None:
-    store = open_another(keep_questions=False)
+def test_hashes_of_old_queries_are_forgotten_too(open_another: Callable[..., Store], at: Callable[..., str]) -> None:
+    store = open_another(keep_queries=False)
     fill(store, at)
-    assert store.forget_questions(timedelta(days=2)).uses == 1
+    assert store.forget_queries(timedelta(days=2)).uses == 1
     assert store.invocation("asked old").user_query_hash == ""
 
 
@@ -140,7 +140,7 @@ def test_forgetting_leaves_metrics_choices_and_stories(store: Store, at: Callabl
         )
 
     before = told()
-    store.forget_questions(timedelta(days=2))
+    store.forget_queries(timedelta(days=2))
     store.forget_words()
     assert told() == before
     assert store.first_difference() is None
@@ -149,7 +149,7 @@ def test_forgetting_leaves_metrics_choices_and_stories(store: Store, at: Callabl
 
 def test_what_is_forgotten_contradicts_nothing(store: Store, at: Callable[..., str]) -> None:
     fill(store, at)
-    store.forget_questions(timedelta(days=2))
+    store.forget_queries(timedelta(days=2))
     assert store.start_invocation(use("asked old", at(1), user_query=WORDS)).user_query is None
     with pytest.raises(Conflict):
         store.start_invocation(use("asked old", at(1), skill_name="sail", user_query=WORDS))
@@ -163,7 +163,7 @@ def test_a_kept_report_does_not_keep_forgotten_words(store: Store, at: Callable[
 
     store.end_session("s", make)
     assert store.session_report("s", make) == {"words": [WORDS, WORDS]}
-    store.forget_questions(timedelta(days=2))
+    store.forget_queries(timedelta(days=2))
     assert store.session_report("s", make) == {"words": [None, WORDS]}
     store.forget_words()
     assert store.session_report("s", make) == {"words": [None, None]}
@@ -172,10 +172,10 @@ def test_a_kept_report_does_not_keep_forgotten_words(store: Store, at: Callable[
 def test_forgetting_goes_on_until_nothing_is_left(store: Store, at: Callable[..., str]) -> None:
     store.start_session(NewSession(id="s"))
     store.import_invocations([(use(str(n), at(1), user_query=WORDS), None) for n in range(2100)])
-    assert store.forget_questions(timedelta(days=1)).uses == 2100
+    assert store.forget_queries(timedelta(days=1)).uses == 2100
 
 
 def test_nothing_is_older_than_the_calendar(store: Store, at: Callable[..., str]) -> None:
     fill(store, at)
-    forgotten = store.forget_questions(timedelta.max)
+    forgotten = store.forget_queries(timedelta.max)
     assert (forgotten.searches, forgotten.uses) == (0, 0)

@@ -46,16 +46,16 @@ def by_name(found: list[Candidate]) -> dict[str, Candidate]:
 # --- the union and its evidence ------------------------------------------------------------------------------
 
 
-def test_an_empty_store_has_no_candidates(store: Store, question: Windows) -> None:
-    assert store.candidates("anything", question(EAST), depth=5) == []
+def test_an_empty_store_has_no_candidates(store: Store, query: Windows) -> None:
+    assert store.candidates("anything", query(EAST), depth=5) == []
 
 
-def test_candidates_are_the_union_of_both_sides_in_the_order_of_names(library: Store, question: Windows) -> None:
-    assert names(library.candidates("stripes", question(NORTH), depth=1)) == ["apple", "zebra"]
+def test_candidates_are_the_union_of_both_sides_in_the_order_of_names(library: Store, query: Windows) -> None:
+    assert names(library.candidates("stripes", query(NORTH), depth=1)) == ["apple", "zebra"]
 
 
-def test_vectors_may_still_be_on_their_way(library: Store, question: Windows) -> None:
-    asked = question(NORTH)
+def test_vectors_may_still_be_on_their_way(library: Store, query: Windows) -> None:
+    asked = query(NORTH)
     assert library.candidates("stripes", lambda: asked, depth=1) == library.candidates("stripes", asked, depth=1)
     assert library.candidates("stripes", lambda: None, depth=5) == library.candidates("stripes", None, depth=5)
 
@@ -66,8 +66,8 @@ def test_without_vectors_the_text_alone_is_searched(library: Store) -> None:
     assert [candidate.similarity for candidate in found] == [None, None]
 
 
-def test_without_a_word_the_vectors_alone_are_searched(library: Store, question: Windows) -> None:
-    found = library.candidates("", question(EAST), depth=5)
+def test_without_a_word_the_vectors_alone_are_searched(library: Store, query: Windows) -> None:
+    found = library.candidates("", query(EAST), depth=5)
     assert [candidate.bm25 for candidate in found] == [None, None, None]
 
 
@@ -75,21 +75,21 @@ def test_no_window_at_all_searches_the_text_alone(library: Store) -> None:
     assert names(library.candidates("crisp", np.empty((0, 4), dtype=np.float32), depth=5)) == ["apple"]
 
 
-def test_similarity_is_the_cosine(library: Store, question: Windows) -> None:
-    found = by_name(library.candidates("", question(EAST), depth=5))
+def test_similarity_is_the_cosine(library: Store, query: Windows) -> None:
+    found = by_name(library.candidates("", query(EAST), depth=5))
     assert found["zebra"].similarity == pytest.approx(1.0)
     assert found["mango"].similarity == pytest.approx(0.5**0.5)
     assert found["apple"].similarity == pytest.approx(0.0)
 
 
-def test_similarity_is_that_of_the_nearest_window(library: Store, question: Windows) -> None:
-    found = by_name(library.candidates("", question(UP, NORTH), depth=5))
+def test_similarity_is_that_of_the_nearest_window(library: Store, query: Windows) -> None:
+    found = by_name(library.candidates("", query(UP, NORTH), depth=5))
     assert found["apple"].similarity == pytest.approx(1.0)
     assert found["zebra"].similarity == pytest.approx(0.0)
 
 
-def test_a_skill_found_by_words_alone_still_has_its_similarity(library: Store, question: Windows) -> None:
-    found = by_name(library.candidates("crisp", question(EAST), depth=1))
+def test_a_skill_found_by_words_alone_still_has_its_similarity(library: Store, query: Windows) -> None:
+    found = by_name(library.candidates("crisp", query(EAST), depth=1))
     assert found["apple"].bm25 is not None
     assert found["apple"].similarity == pytest.approx(0.0)
 
@@ -99,7 +99,7 @@ def test_a_better_text_match_has_a_higher_bm25(library: Store) -> None:
     assert found["zebra"].bm25 > found["mango"].bm25  # type: ignore[operator]
 
 
-def test_a_word_that_occurs_twice_in_the_question_counts_twice(library: Store) -> None:
+def test_a_word_that_occurs_twice_in_the_query_counts_twice(library: Store) -> None:
     (once,) = library.candidates("crisp", None, depth=1)
     (twice,) = library.candidates("crisp crisp", None, depth=1)
     assert twice.bm25 == pytest.approx(2 * once.bm25)  # type: ignore[operator]
@@ -119,24 +119,24 @@ def test_among_many_words_those_that_a_body_happens_to_hold_count_less(
     assert share("stripes") > share("stripes " + " ".join(f"word{number}" for number in range(100)))
 
 
-def test_depth_bounds_each_side(store: Store, generation: int, document: Make, question: Windows) -> None:
+def test_depth_bounds_each_side(store: Store, generation: int, document: Make, query: Windows) -> None:
     for number in range(9):
         store.write_document(document(f"s{number}", vector=[1.0, number / 10, 0.0, 0.0], body="same"), generation)
     assert len(store.candidates("same", None, depth=3)) == 3
-    assert names(store.candidates("", question(EAST), depth=3)) == ["s0", "s1", "s2"]
+    assert names(store.candidates("", query(EAST), depth=3)) == ["s0", "s1", "s2"]
 
 
-def test_a_depth_beyond_the_library_gives_all_of_it(library: Store, question: Windows) -> None:
-    assert len(library.candidates("stripes", question(EAST), depth=1000)) == 3
+def test_a_depth_beyond_the_library_gives_all_of_it(library: Store, query: Windows) -> None:
+    assert len(library.candidates("stripes", query(EAST), depth=1000)) == 3
 
 
-def test_the_same_question_gives_the_same_candidates_when_all_are_tied(
-    store: Store, generation: int, document: Make, question: Windows
+def test_the_same_query_gives_the_same_candidates_when_all_are_tied(
+    store: Store, generation: int, document: Make, query: Windows
 ) -> None:
     for number in range(20):
         store.write_document(document(f"s{number:02}", vector=EAST, body="same"), generation)
-    first = store.candidates("same", question(EAST), depth=5)
-    assert store.candidates("same", question(EAST), depth=5) == first
+    first = store.candidates("same", query(EAST), depth=5)
+    assert store.candidates("same", query(EAST), depth=5) == first
 
 
 def test_a_vector_of_another_dimension_finds_by_text_alone(library: Store) -> None:
@@ -145,13 +145,13 @@ def test_a_vector_of_another_dimension_finds_by_text_alone(library: Store) -> No
     assert found[0].similarity is None
 
 
-def test_a_category_narrows_both_sides(library: Store, question: Windows) -> None:
-    assert names(library.candidates("stripes", question(EAST), depth=5, category="fruit")) == ["apple", "mango"]
-    assert library.candidates("stripes", question(EAST), depth=5, category="nothing") == []
+def test_a_category_narrows_both_sides(library: Store, query: Windows) -> None:
+    assert names(library.candidates("stripes", query(EAST), depth=5, category="fruit")) == ["apple", "mango"]
+    assert library.candidates("stripes", query(EAST), depth=5, category="nothing") == []
 
 
-def test_depth_counts_within_the_category(library: Store, question: Windows) -> None:
-    assert names(library.candidates("", question(EAST), depth=1, category="fruit")) == ["mango"]
+def test_depth_counts_within_the_category(library: Store, query: Windows) -> None:
+    assert names(library.candidates("", query(EAST), depth=1, category="fruit")) == ["mango"]
 
 
 # --- text is never syntax ------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_operators_of_the_query_language_do_not_operate(library: Store) -> None:
     assert names(library.candidates("crisp NOT apple", None, depth=5)) == ["apple"]
 
 
-def test_a_question_of_thousands_of_words_is_answered(library: Store) -> None:
+def test_a_query_of_thousands_of_words_is_answered(library: Store) -> None:
     text = "crisp " + " ".join(f"word{number}" for number in range(5000))
     assert names(library.candidates(text, None, depth=5)) == ["apple"]
 
@@ -242,48 +242,48 @@ def test_stop_words_are_kept_when_there_is_nothing_else(store: Store) -> None:
 # --- following the index -------------------------------------------------------------------------------------
 
 
-def test_a_removed_document_is_no_candidate(library: Store, question: Windows) -> None:
+def test_a_removed_document_is_no_candidate(library: Store, query: Windows) -> None:
     library.remove_document(library.skill("zebra").id)
-    assert names(library.candidates("stripes", question(EAST), depth=5)) == ["apple", "mango"]
+    assert names(library.candidates("stripes", query(EAST), depth=5)) == ["apple", "mango"]
 
 
 def test_removed_documents_take_no_place_within_the_depth(
-    store: Store, generation: int, document: Make, question: Windows
+    store: Store, generation: int, document: Make, query: Windows
 ) -> None:
     for number in range(5):
         store.remove_document(store.write_document(document(f"gone {number}", body="same same same"), generation))
     store.write_document(document("here", vector=NORTHEAST, body="same"), generation)
-    (found,) = store.candidates("same", question(EAST), depth=1)
+    (found,) = store.candidates("same", query(EAST), depth=1)
     assert (found.skill_name, found.bm25 is not None) == ("here", True)
 
 
 def test_a_changed_document_is_found_by_its_new_text_and_vector_only(
-    library: Store, generation: int, document: Make, question: Windows
+    library: Store, generation: int, document: Make, query: Windows
 ) -> None:
-    library.candidates("", question(EAST), depth=5)
+    library.candidates("", query(EAST), depth=5)
     library.write_document(document("zebra", vector=UP, body="spots", content_hash="new"), generation)
-    found = by_name(library.candidates("spots", question(UP), depth=1))
+    found = by_name(library.candidates("spots", query(UP), depth=1))
     assert list(found) == ["zebra"]
     assert found["zebra"].similarity == pytest.approx(1.0)
     assert "zebra" not in names(library.candidates("stripes", None, depth=5))
 
 
-def test_a_revived_document_is_found_again(library: Store, generation: int, document: Make, question: Windows) -> None:
+def test_a_revived_document_is_found_again(library: Store, generation: int, document: Make, query: Windows) -> None:
     library.remove_document(library.skill("zebra").id)
-    library.candidates("", question(EAST), depth=5)
+    library.candidates("", query(EAST), depth=5)
     library.write_document(document("zebra", vector=EAST), generation)
-    assert names(library.candidates("", question(EAST), depth=1)) == ["zebra"]
+    assert names(library.candidates("", query(EAST), depth=1)) == ["zebra"]
 
 
 def test_a_store_follows_what_another_one_on_the_same_database_writes(
-    library: Store, generation: int, document: Make, question: Windows, open_another: Callable[[], Store]
+    library: Store, generation: int, document: Make, query: Windows, open_another: Callable[[], Store]
 ) -> None:
     reader = open_another()
-    assert names(reader.candidates("", question(UP), depth=1)) != ["late"]
+    assert names(reader.candidates("", query(UP), depth=1)) != ["late"]
     library.write_document(document("late", vector=UP), generation)
-    assert names(reader.candidates("", question(UP), depth=1)) == ["late"]
+    assert names(reader.candidates("", query(UP), depth=1)) == ["late"]
     library.remove_document(library.skill("late").id)
-    assert "late" not in names(reader.candidates("late", question(UP), depth=5))
+    assert "late" not in names(reader.candidates("late", query(UP), depth=5))
 
 
 def test_a_store_follows_a_generation_that_another_one_publishes(
@@ -298,19 +298,19 @@ def test_a_store_follows_a_generation_that_another_one_publishes(
     assert (found.skill_name, found.similarity) == ("zebra", pytest.approx(1.0))
 
 
-def test_the_live_generation_answers_while_the_next_is_built(library: Store, document: Make, question: Windows) -> None:
+def test_the_live_generation_answers_while_the_next_is_built(library: Store, document: Make, query: Windows) -> None:
     building = library.open_generation("model-b", 4, 1).generation
     library.write_document(document("zebra", vector=UP), building)
-    found = by_name(library.candidates("", question(EAST), depth=5))
+    found = by_name(library.candidates("", query(EAST), depth=5))
     assert found["zebra"].similarity == pytest.approx(1.0)
 
 
 def test_a_skill_without_a_vector_in_the_live_generation_is_found_by_its_words(
-    library: Store, document: Make, question: Windows
+    library: Store, document: Make, query: Windows
 ) -> None:
     building = library.open_generation("model-b", 4, 1).generation
     library.write_document(document("fresh", body="quetzal"), building)
-    found = by_name(library.candidates("quetzal", question(EAST), depth=1))
+    found = by_name(library.candidates("quetzal", query(EAST), depth=1))
     assert found["fresh"].similarity is None
 
 
@@ -319,7 +319,7 @@ def test_similarities_stay_right_through_many_changes(
     store: Store,
     generation: int,
     document: Make,
-    question: Windows,
+    query: Windows,
     open_another: Callable[[], Store],
     seed: int,
 ) -> None:
@@ -337,7 +337,7 @@ def test_similarities_stay_right_through_many_changes(
             expected[name] = written.vector
         if step % 7 == 0:
             follower.refresh()
-    (asked,) = question(random.normal(size=4).tolist())
+    (asked,) = query(random.normal(size=4).tolist())
     wanted = {name: pytest.approx(float(vector @ asked), abs=1e-6) for name, vector in expected.items()}
     for each in (store, follower):
         found = each.candidates("", asked[None, :], depth=50)
@@ -345,7 +345,7 @@ def test_similarities_stay_right_through_many_changes(
 
 
 def test_searches_see_one_whole_generation_while_others_are_published(
-    store: Store, generation: int, document: Make, question: Windows, open_another: Callable[[], Store]
+    store: Store, generation: int, document: Make, query: Windows, open_another: Callable[[], Store]
 ) -> None:
     directions = [EAST, NORTH]
     for name in ("a", "b", "c"):
@@ -357,7 +357,7 @@ def test_searches_see_one_whole_generation_while_others_are_published(
     def search(reader: Store) -> None:
         try:
             while not done.is_set():
-                found = reader.candidates("", question(EAST), depth=5)
+                found = reader.candidates("", query(EAST), depth=5)
                 seen.append(tuple(round(candidate.similarity or 0.0, 3) for candidate in found))
         except BaseException as error:  # noqa: BLE001  told by the assertion below
             failures.append(error)
@@ -378,104 +378,104 @@ def test_searches_see_one_whole_generation_while_others_are_published(
     assert seen
 
 
-# --- pieces --------------------------------------------------------------------------------------------------
+# --- chunks --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def pieced(library: Store, generation: int, document: Make, question: Windows) -> Store:
-    """Zebra has two pieces, apple one, mango none."""
-    library.write_document(document("zebra", vector=EAST, piece_vectors=question(NORTH, NORTHEAST)), generation)
-    library.write_document(document("apple", vector=NORTH, piece_vectors=question(UP)), generation)
+def chunkd(library: Store, generation: int, document: Make, query: Windows) -> Store:
+    """Zebra has two chunks, apple one, mango none."""
+    library.write_document(document("zebra", vector=EAST, chunk_vectors=query(NORTH, NORTHEAST)), generation)
+    library.write_document(document("apple", vector=NORTH, chunk_vectors=query(UP)), generation)
     return library
 
 
-def pieces_of(store: Store, asked: np.ndarray, *skill_names: str) -> dict[str, list[float]]:
+def chunks_of(store: Store, asked: np.ndarray, *skill_names: str) -> dict[str, list[float]]:
     wanted = {store.skill(name).id: name for name in skill_names}
-    found = store.piece_similarities(list(wanted), asked)
+    found = store.chunk_similarities(list(wanted), asked)
     assert all(cosines.dtype == np.float32 for cosines in found.values())
     return {wanted[skill_id]: pytest.approx(cosines.tolist(), abs=1e-3) for skill_id, cosines in found.items()}
 
 
-def test_piece_similarities_are_the_cosines_of_each_piece_in_order(pieced: Store, question: Windows) -> None:
-    found = pieces_of(pieced, question(NORTH), "apple", "mango", "zebra")
+def test_chunk_similarities_are_the_cosines_of_each_chunk_in_order(chunkd: Store, query: Windows) -> None:
+    found = chunks_of(chunkd, query(NORTH), "apple", "mango", "zebra")
     assert found == {"zebra": [1.0, 0.5**0.5], "apple": [0.0]}
 
 
-def test_piece_similarities_are_those_of_the_nearest_window(pieced: Store, question: Windows) -> None:
-    assert pieces_of(pieced, question(UP, EAST), "zebra", "apple") == {"zebra": [0.0, 0.5**0.5], "apple": [1.0]}
+def test_chunk_similarities_are_those_of_the_nearest_window(chunkd: Store, query: Windows) -> None:
+    assert chunks_of(chunkd, query(UP, EAST), "zebra", "apple") == {"zebra": [0.0, 0.5**0.5], "apple": [1.0]}
 
 
-def test_piece_similarities_are_given_for_the_skills_asked_about_only(pieced: Store, question: Windows) -> None:
-    assert list(pieces_of(pieced, question(NORTH), "apple")) == ["apple"]
-    assert pieced.piece_similarities([], question(NORTH)) == {}
-    assert pieced.piece_similarities([999], question(NORTH)) == {}
+def test_chunk_similarities_are_given_for_the_skills_asked_about_only(chunkd: Store, query: Windows) -> None:
+    assert list(chunks_of(chunkd, query(NORTH), "apple")) == ["apple"]
+    assert chunkd.chunk_similarities([], query(NORTH)) == {}
+    assert chunkd.chunk_similarities([999], query(NORTH)) == {}
 
 
-def test_a_question_without_windows_or_of_another_model_is_near_no_piece(pieced: Store) -> None:
-    wanted = [pieced.skill("zebra").id]
-    assert pieced.piece_similarities(wanted, np.empty((0, 4), dtype=np.float32)) == {}
-    assert pieced.piece_similarities(wanted, np.ones((1, 3), dtype=np.float32)) == {}
-    # Half as long, so that the bytes of two pieces would pass for four.
-    assert pieced.piece_similarities(wanted, np.ones((1, 2), dtype=np.float32)) == {}
+def test_a_query_without_windows_or_of_another_model_is_near_no_chunk(chunkd: Store) -> None:
+    wanted = [chunkd.skill("zebra").id]
+    assert chunkd.chunk_similarities(wanted, np.empty((0, 4), dtype=np.float32)) == {}
+    assert chunkd.chunk_similarities(wanted, np.ones((1, 3), dtype=np.float32)) == {}
+    # Half as long, so that the bytes of two chunks would pass for four.
+    assert chunkd.chunk_similarities(wanted, np.ones((1, 2), dtype=np.float32)) == {}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pieces_are_stored_exactly_to_a_thousandth(
-    store: Store, generation: int, document: Make, question: Windows, seed: int
+def test_chunks_are_stored_exactly_to_a_thousandth(
+    store: Store, generation: int, document: Make, query: Windows, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
-    vectors, asked = (question(*random.normal(size=(count, 4)).tolist()) for count in (9, 3))
-    skill_id = store.write_document(document("one", piece_vectors=vectors), generation)
-    found = store.piece_similarities([skill_id], asked)[skill_id]
+    vectors, asked = (query(*random.normal(size=(count, 4)).tolist()) for count in (9, 3))
+    skill_id = store.write_document(document("one", chunk_vectors=vectors), generation)
+    found = store.chunk_similarities([skill_id], asked)[skill_id]
     assert found == pytest.approx((vectors @ asked.T).max(axis=1), abs=1e-3)
     assert np.abs(found).max() <= 1.0
 
 
-def test_a_changed_document_has_its_new_pieces_only(
-    pieced: Store, generation: int, document: Make, question: Windows
+def test_a_changed_document_has_its_new_chunks_only(
+    chunkd: Store, generation: int, document: Make, query: Windows
 ) -> None:
-    pieced.write_document(document("zebra", piece_vectors=question(UP), content_hash="new"), generation)
-    pieced.write_document(document("apple", piece_vectors=None, content_hash="new"), generation)
-    assert pieces_of(pieced, question(UP), "zebra", "apple") == {"zebra": [1.0]}
-    pieced.write_document(document("zebra", piece_vectors=question(UP)[:0], content_hash="newer"), generation)
-    assert pieces_of(pieced, question(UP), "zebra") == {}
+    chunkd.write_document(document("zebra", chunk_vectors=query(UP), content_hash="new"), generation)
+    chunkd.write_document(document("apple", chunk_vectors=None, content_hash="new"), generation)
+    assert chunks_of(chunkd, query(UP), "zebra", "apple") == {"zebra": [1.0]}
+    chunkd.write_document(document("zebra", chunk_vectors=query(UP)[:0], content_hash="newer"), generation)
+    assert chunks_of(chunkd, query(UP), "zebra") == {}
 
 
-def test_a_removed_document_has_no_pieces_also_when_it_comes_back_without(
-    pieced: Store, generation: int, document: Make, question: Windows
+def test_a_removed_document_has_no_chunks_also_when_it_comes_back_without(
+    chunkd: Store, generation: int, document: Make, query: Windows
 ) -> None:
-    pieced.remove_document(pieced.skill("zebra").id)
-    assert pieces_of(pieced, question(NORTH), "zebra") == {}
-    pieced.write_document(document("zebra"), generation)
-    assert pieces_of(pieced, question(NORTH), "zebra") == {}
-    assert pieced.check() == []
+    chunkd.remove_document(chunkd.skill("zebra").id)
+    assert chunks_of(chunkd, query(NORTH), "zebra") == {}
+    chunkd.write_document(document("zebra"), generation)
+    assert chunks_of(chunkd, query(NORTH), "zebra") == {}
+    assert chunkd.check() == []
 
 
-def test_pieces_are_those_of_the_generation_that_is_served(pieced: Store, document: Make, question: Windows) -> None:
-    building = pieced.open_generation("model-b", 4, 1).generation
-    pieced.write_document(document("zebra", piece_vectors=question(UP)), building)
-    pieced.write_document(document("mango", piece_vectors=question(UP)), building)
-    assert pieces_of(pieced, question(UP), "zebra", "mango") == {"zebra": [0.0, 0.0]}
-    pieced.publish_generation(building)
-    assert pieces_of(pieced, question(UP), "zebra", "mango", "apple") == {"zebra": [1.0], "mango": [1.0]}
-    assert pieced.check() == []
+def test_chunks_are_those_of_the_generation_that_is_served(chunkd: Store, document: Make, query: Windows) -> None:
+    building = chunkd.open_generation("model-b", 4, 1).generation
+    chunkd.write_document(document("zebra", chunk_vectors=query(UP)), building)
+    chunkd.write_document(document("mango", chunk_vectors=query(UP)), building)
+    assert chunks_of(chunkd, query(UP), "zebra", "mango") == {"zebra": [0.0, 0.0]}
+    chunkd.publish_generation(building)
+    assert chunks_of(chunkd, query(UP), "zebra", "mango", "apple") == {"zebra": [1.0], "mango": [1.0]}
+    assert chunkd.check() == []
 
 
-def test_a_generation_that_is_given_up_leaves_no_pieces(pieced: Store, document: Make, question: Windows) -> None:
-    building = pieced.open_generation("model-b", 4, 1).generation
-    pieced.write_document(document("mango", piece_vectors=question(UP)), building)
-    pieced.open_generation("model-a", 4, 1)
-    assert pieces_of(pieced, question(UP), "mango") == {}
-    assert pieced.check() == []
+def test_a_generation_that_is_given_up_leaves_no_chunks(chunkd: Store, document: Make, query: Windows) -> None:
+    building = chunkd.open_generation("model-b", 4, 1).generation
+    chunkd.write_document(document("mango", chunk_vectors=query(UP)), building)
+    chunkd.open_generation("model-a", 4, 1)
+    assert chunks_of(chunkd, query(UP), "mango") == {}
+    assert chunkd.check() == []
 
 
-def test_pieces_of_another_dimension_are_refused_and_nothing_is_written(
+def test_chunks_of_another_dimension_are_refused_and_nothing_is_written(
     store: Store, generation: int, document: Make
 ) -> None:
     for shape in ((2, 3), (4,), (1, 2, 4)):
         with pytest.raises(InvalidRecord) as refused:
-            store.write_document(document("one", piece_vectors=np.ones(shape, dtype=np.float32)), generation)
-        assert refused.value.field == "piece_vectors"
+            store.write_document(document("one", chunk_vectors=np.ones(shape, dtype=np.float32)), generation)
+        assert refused.value.field == "chunk_vectors"
     assert store.counts() == (0, 0)
 
 
@@ -636,6 +636,6 @@ def test_corrections_follow_the_index(spelled: Store, generation: int, document:
     assert spelled.corrections("zebrass stripes invoices") == {"zebrass": "zebras"}
 
 
-def test_a_question_of_thousands_of_words_is_corrected_in_a_few_places_at_most(spelled: Store) -> None:
+def test_a_query_of_thousands_of_words_is_corrected_in_a_few_places_at_most(spelled: Store) -> None:
     text = "databases invoices migration " * 700 + "databse invocies"
     assert spelled.corrections(text) == {"databse": "database", "invocies": "invoices"}

@@ -1,4 +1,4 @@
-"""Questions and what was served for them; and the store's life."""
+"""Queries and what was served for them; and the store's life."""
 
 from __future__ import annotations
 

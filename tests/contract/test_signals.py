@@ -143,12 +143,12 @@ def test_a_skill_without_a_document_is_listed_only_when_asked_for(store: Store) 
 
 
 def test_a_skill_without_a_document_is_never_a_candidate(
-    store: Store, document: Callable[..., DocumentWrite], question: Callable[..., Any]
+    store: Store, document: Callable[..., DocumentWrite], query: Callable[..., Any]
 ) -> None:
     generation = store.open_generation("m", 4, 1).generation
     store.write_document(document("negotiation-guide"), generation)
     declare(store, "p", "negotiation")
-    found = store.candidates("negotiation", question([1, 0, 0, 0]), depth=10)
+    found = store.candidates("negotiation", query([1, 0, 0, 0]), depth=10)
     assert [each.skill_name for each in found] == ["negotiation-guide"]
 
 

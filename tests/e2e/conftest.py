@@ -34,9 +34,9 @@ class Running:
                 time.sleep(0.05)
         raise AssertionError("the service did not come up")
 
-    def top(self, question: str) -> str | None:
+    def top(self, query: str) -> str | None:
         """Return the first skill that is answered, None when there is no answer."""
-        results = self.client.post("/api/search", json={"query": question}).raise_for_status().json()["results"]
+        results = self.client.post("/api/search", json={"query": query}).raise_for_status().json()["results"]
         return results[0]["skill_name"] if results else None
 
 

@@ -27,7 +27,7 @@ def test_json_output_is_nothing_but_json(skillrank: Command, library: Path) -> N
     assert json.loads(skillrank("metrics", "summary", "--json").stdout)["total_invocations"] == 0
 
 
-def test_a_question_may_come_from_standard_input(skillrank: Command, library: Path) -> None:
+def test_a_query_may_come_from_standard_input(skillrank: Command, library: Path) -> None:
     skillrank("index", library)
     run = skillrank("search", "-", "--json", stdin="slow database queries\n")
     assert json.loads(run.stdout)["results"][0]["skill_name"] == "tune-queries"
@@ -86,17 +86,17 @@ def test_an_evaluation_prints_a_table_and_fails_under_its_threshold(
     skillrank: Command, library: Path, tmp_path: Path
 ) -> None:
     skillrank("index", library)
-    questions = tmp_path / "questions.jsonl"
-    questions.write_text('{"question": "slow database queries", "expected": ["tune-queries"]}\n', encoding="utf-8")
-    run = skillrank("eval", "--questions", questions, "--compare", "outcomes=off", "--fail-under", "Hit@1=1")
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text('{"query": "slow database queries", "expected": ["tune-queries"]}\n', encoding="utf-8")
+    run = skillrank("eval", "--queries", queries, "--compare", "outcomes=off", "--fail-under", "Hit@1=1")
     assert run.returncode == 0, run.stderr
     assert "nDCG@10" in run.stdout
     assert "paired randomisation test" in run.stdout
-    told = json.loads(skillrank("eval", "-q", questions, "--json").stdout)
+    told = json.loads(skillrank("eval", "-q", queries, "--json").stdout)
     assert told["measures"]["all (1)"]["Hit@1"]["mean"] == 1.0
     assert "nothing to ask them for" in skillrank("eval").stderr
-    questions.write_text('{"question": "slow database queries", "expected": ["fix-types"]}\n', encoding="utf-8")
-    run = skillrank("eval", "--questions", questions, "--fail-under", "Hit@1=1")
+    queries.write_text('{"query": "slow database queries", "expected": ["fix-types"]}\n', encoding="utf-8")
+    run = skillrank("eval", "--queries", queries, "--fail-under", "Hit@1=1")
     assert run.returncode == 1
     assert "Hit@1 is 0.000, under 1.0" in run.stderr
     assert "expected fix-types: at place" in run.stdout

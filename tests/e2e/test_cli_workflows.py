@@ -160,7 +160,7 @@ def test_the_sweep_closes_and_forgets(
     nothing = json.loads(skillrank("sweep", "--json").stdout)
     assert set(nothing.values()) == {0}
     environment |= {"SKILLRANK_SESSION_IDLE_HOURS": "1e-9", "SKILLRANK_KEEP_QUESTIONS": "false"}
-    assert "1 idle sessions ended, questions of 1 searches" in " ".join(skillrank("sweep").stdout.split())
+    assert "1 idle sessions ended, queries of 1 searches" in " ".join(skillrank("sweep").stdout.split())
     assert b"a secret plan" not in b"".join(path.read_bytes() for path in (tmp_path / "data").glob("skillrank.db*"))
     shown = skillrank("report", "session", "s1").stdout
     assert "(words not kept)" in shown

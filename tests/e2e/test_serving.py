@@ -152,9 +152,9 @@ def contents(database: Path) -> list[tuple[object, ...]]:
     generation = store.live_generation()
     assert generation is not None
     states = store.documents(generation.generation)
-    pieces = store.chunks([state.skill_name for state in states])
+    chunks = store.chunks([state.skill_name for state in states])
     served = [
-        (s.skill_name, s.document_path, s.content_hash, s.embedded, tuple(c.text for c in pieces[s.skill_name]))
+        (s.skill_name, s.document_path, s.content_hash, s.embedded, tuple(c.text for c in chunks[s.skill_name]))
         for s in states
     ]
     nearest = [

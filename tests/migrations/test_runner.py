@@ -67,10 +67,10 @@ def opened(path: Path) -> Iterator[Callable[[], SqliteStore]]:
 
 
 def schema(path: Path) -> dict[str, str]:
-    """Read everything SQLite says of the schema, its own internal names left out."""
+    """Read everything SQLite says of the schema, its own internal names and the quotes of a renamed table left out."""
     with closing(apsw.Connection(str(path))) as connection:
         listed = connection.execute("SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
-        return {name: " ".join(sql.split()) for name, sql in listed}
+        return {name: " ".join(sql.replace('"', "").split()) for name, sql in listed}
 
 
 def columns(path: Path, table: str) -> list[Any]:
@@ -280,7 +280,7 @@ def test_searches_from_before_are_counted_like_those_after(
     assert opened().aggregate().searches == 2
 
 
-def test_down_from_piece_vectors_leaves_an_index_that_is_completed_when_it_comes_up_again(
+def test_down_from_chunk_vectors_leaves_an_index_that_is_completed_when_it_comes_up_again(
     runner: MigrationRunner, opened: Callable[[], SqliteStore]
 ) -> None:
     store = opened()
@@ -291,8 +291,8 @@ def test_down_from_piece_vectors_leaves_an_index_that_is_completed_when_it_comes
     again = opened()
     live = again.live_generation()
     assert live is not None
-    # What was made without pieces says so: the next index run builds it anew.
-    assert (live.generation, live.pieces_schema) == (before.generation, 1)
+    # What was made without chunks says so: the next index run builds it anew.
+    assert (live.generation, live.chunks_schema) == (before.generation, 1)
 
 
 def test_down_to_nothing_works_with_data_and_vectors(

@@ -59,7 +59,7 @@ def test_a_change_of_vectors_needs_a_new_scheme_number() -> None:
 @pytest.mark.parametrize("dimension", [1, 64, 1000])
 def test_the_dimension_is_part_of_the_identity(dimension: int) -> None:
     encoder = HashingEncoder(dimension)
-    assert encoder.encode_questions(["a question"]).shape == (1, dimension)
+    assert encoder.encode_queries(["a query"]).shape == (1, dimension)
     assert encoder.model_id == f"hashing-{dimension}@1"
 
 
@@ -69,7 +69,7 @@ def test_a_dimension_below_one_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "skill"),
+    ("query", "skill"),
     [
         ("how do I fix the errors that mypy reports?", 0),
         ("fill in a PDF form", 1),
@@ -79,9 +79,9 @@ def test_a_dimension_below_one_is_refused() -> None:
         ("类型错误", 5),
     ],
 )
-def test_a_question_finds_the_document_that_shares_its_words(question: str, skill: int) -> None:
+def test_a_query_finds_the_document_that_shares_its_words(query: str, skill: int) -> None:
     encoder = HashingEncoder()
-    scores = encoder.encode_documents(LIBRARY) @ encoder.encode_questions([question])[0]
+    scores = encoder.encode_documents(LIBRARY) @ encoder.encode_queries([query])[0]
     assert int(np.argmax(scores)) == skill
 
 

@@ -157,12 +157,12 @@ def assert_unit_rows(vectors: NDArray[np.float32], rows: int, dimension: int) ->
 
 def test_vectors_are_unit_rows_of_the_dimension(encoder: Encoder) -> None:
     assert_unit_rows(encoder.encode_documents(TEXTS), len(TEXTS), encoder.dimension)
-    assert_unit_rows(encoder.encode_questions(TEXTS), len(TEXTS), encoder.dimension)
+    assert_unit_rows(encoder.encode_queries(TEXTS), len(TEXTS), encoder.dimension)
 
 
 def test_no_texts_give_no_rows(encoder: Encoder) -> None:
     assert_unit_rows(encoder.encode_documents([]), 0, encoder.dimension)
-    assert_unit_rows(encoder.encode_questions(()), 0, encoder.dimension)
+    assert_unit_rows(encoder.encode_queries(()), 0, encoder.dimension)
 
 
 def test_each_text_gets_in_its_row_what_it_gets_alone(encoder: Encoder) -> None:
@@ -171,8 +171,8 @@ def test_each_text_gets_in_its_row_what_it_gets_alone(encoder: Encoder) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_a_model_without_prompts_puts_a_question_where_it_puts_the_document(encoder: Encoder) -> None:
-    np.testing.assert_allclose(encoder.encode_questions(TEXTS), encoder.encode_documents(TEXTS), atol=1e-5)
+def test_a_model_without_prompts_puts_a_query_where_it_puts_the_document(encoder: Encoder) -> None:
+    np.testing.assert_allclose(encoder.encode_queries(TEXTS), encoder.encode_documents(TEXTS), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_model_without_prompts_puts_a_question_where_it_puts_the_document(enco
     ["", " \t\n", "\x00\x01\x1b[31m", "\ufeff\u200b\u202e", "\ud800", "a\udfffb", "👩‍💻", "e\u0301", "\U0010ffff"],
 )
 def test_any_string_has_a_vector(encoder: Encoder, text: str) -> None:
-    assert_unit_rows(encoder.encode_questions([text]), 1, encoder.dimension)
+    assert_unit_rows(encoder.encode_queries([text]), 1, encoder.dimension)
 
 
 @pytest.mark.parametrize(("written", "read"), [("tests \ud83d fail", "tests \ufffd fail"), ("\ud83d\ude80", "🚀")])
@@ -222,22 +222,22 @@ def test_what_progress_raises_ends_the_encoding(encoder: Encoder) -> None:
         encoder.encode_documents(["a b c"] * 20_000, on_progress=stop)
     # All of them would take ten seconds and more.
     assert time.process_time() - started < 3.0
-    assert_unit_rows(encoder.encode_questions(["still there"]), 1, encoder.dimension)
+    assert_unit_rows(encoder.encode_queries(["still there"]), 1, encoder.dimension)
 
 
 def test_a_single_string_is_refused(encoder: Encoder) -> None:
     with pytest.raises(TypeError, match="sequence of strings"):
         encoder.encode_documents("fix types")
     with pytest.raises(TypeError, match="sequence of strings"):
-        encoder.encode_questions("fix types")
+        encoder.encode_queries("fix types")
 
 
 def test_many_threads_get_what_one_gets(encoder: Encoder) -> None:
     # Lengths differ, so that threads that shared a buffer or a tokenizer's state would show.
-    questions = [[f"word {number} " * (1 + number % 7)] for number in range(48)]
-    alone = [encoder.encode_questions(question) for question in questions]
+    queries = [[f"word {number} " * (1 + number % 7)] for number in range(48)]
+    alone = [encoder.encode_queries(query) for query in queries]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(encoder.encode_questions, questions))
+        together = list(pool.map(encoder.encode_queries, queries))
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
@@ -275,7 +275,7 @@ def test_an_existing_export_is_loaded_without_torch(default_cache: Path) -> None
     program = (
         "import sys; from pathlib import Path; from embeddings import load_encoder, DEFAULT_MODEL;"
         "loaded = load_encoder(DEFAULT_MODEL, Path(sys.argv[1]), allow_export=False);"
-        "loaded.encoder.encode_questions(['fix types']);"
+        "loaded.encoder.encode_queries(['fix types']);"
         "print(loaded.runtime, *{'torch', 'transformers', 'sentence_transformers'} & set(sys.modules))"
     )
     said = subprocess.run(
@@ -346,11 +346,11 @@ def test_a_model_stored_in_half_precision_is_exported_in_full(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["document", "passage", "corpus"])
 def test_an_export_puts_the_models_prompts_before_the_texts(tmp_path: Path, name: str) -> None:
-    folder = save_model(tmp_path / "prompted", prompts={"query": "question: ", name: "text: "})
+    folder = save_model(tmp_path / "prompted", prompts={"query": "query: ", name: "text: "})
     export = OnnxEncoder(export_model(resolve_source(str(folder)), tmp_path / "cache"))
     plain = SentenceTransformer(str(folder), device="cpu")
     for given, prompt in (
-        (export.encode_questions(WRITTEN), "question: "),
+        (export.encode_queries(WRITTEN), "query: "),
         (export.encode_documents(WRITTEN), "text: "),
     ):
         expected = plain.encode([prompt + text for text in WRITTEN], prompt="", normalize_embeddings=True)
@@ -358,7 +358,7 @@ def test_an_export_puts_the_models_prompts_before_the_texts(tmp_path: Path, name
 
 
 def test_a_model_that_pools_without_its_prompt_is_not_exported(tmp_path: Path) -> None:
-    folder = save_model(tmp_path / "instructed", include_prompt=False, prompts={"query": "question: "})
+    folder = save_model(tmp_path / "instructed", include_prompt=False, prompts={"query": "query: "})
     with pytest.raises(ExportFailed, match="prompt"):
         export_model(resolve_source(str(folder)), tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -444,7 +444,7 @@ class TestDamage:
         assert callable(damage)
         damage(copied_export)
         assert export_model(small, copied_export.parent) == copied_export
-        assert_unit_rows(OnnxEncoder(copied_export).encode_questions(TEXTS), len(TEXTS), WIDTH)
+        assert_unit_rows(OnnxEncoder(copied_export).encode_queries(TEXTS), len(TEXTS), WIDTH)
         assert list(copied_export.parent.iterdir()) == [copied_export]
 
 
@@ -555,7 +555,7 @@ def test_an_adapter_of_another_model_is_unusable(adapter: Path) -> None:
 
 
 def scale_of(source: ModelSource, *, low: float = 0.3) -> Scale:
-    return Scale(low=low, medium=0.4, high=0.5, spread=0.06, lexical_weight=0.2, model_id=source.model_id, questions=50)
+    return Scale(low=low, medium=0.4, high=0.5, spread=0.06, lexical_weight=0.2, model_id=source.model_id, queries=50)
 
 
 @pytest.fixture

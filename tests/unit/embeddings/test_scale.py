@@ -13,7 +13,7 @@ from embeddings.errors import InvalidScale
 from embeddings.scale import BEYOND, SCALE_FILE, Scale, read_scale, write_scale
 
 MODEL = "base+mine@0123456789ab"
-SCALE = Scale(low=0.3, medium=0.4, high=BEYOND, spread=0.06, lexical_weight=0.2, model_id=MODEL, questions=50)
+SCALE = Scale(low=0.3, medium=0.4, high=BEYOND, spread=0.06, lexical_weight=0.2, model_id=MODEL, queries=50)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_an_adapter_may_be_renamed_but_not_trained_anew(tmp_path: Path) -> None:
         {"spread": None},
         {"lexical_weight": -0.1},
         {"lexical_weight": 1e9},
-        {"questions": -1},
+        {"queries": -1},
         {"model_id": 7},
     ],
 )

@@ -32,7 +32,7 @@ DOCUMENTS = [
     TrainingDocument(
         id=f"{made_up}-{part}",
         text=f"{subject} {part}. Everything about the {part} of {subject}.",
-        questions=(f"{made_up} {part}", f"how does one {part} a {made_up}"),
+        queries=(f"{made_up} {part}", f"how does one {part} a {made_up}"),
     )
     for made_up, subject in INVENTED.items()
     for part in ("repair", "count")
@@ -57,7 +57,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingRecord]:
     out = tmp_path_factory.mktemp("adapters") / "mine"
-    return out, train_adapter(DOCUMENTS, out, recipe=RECIPE, files_sha256={"questions": "abc"})
+    return out, train_adapter(DOCUMENTS, out, recipe=RECIPE, files_sha256={"queries": "abc"})
 
 
 def test_the_loss_falls(trained: tuple[Path, TrainingRecord]) -> None:
@@ -68,7 +68,7 @@ def test_the_loss_falls(trained: tuple[Path, TrainingRecord]) -> None:
 
 def test_what_was_learnt_is_found_through_the_export(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
     out, _ = trained
-    questions = [text for document in DOCUMENTS for text in document.questions]
+    queries = [text for document in DOCUMENTS for text in document.queries]
     ids = np.array([document.id for document in DOCUMENTS])
 
     def hits(model: str) -> float:
@@ -76,7 +76,7 @@ def test_what_was_learnt_is_found_through_the_export(trained: tuple[Path, Traini
         assert loaded.runtime == "onnx"
         encoder = loaded.encoder
         texts = encoder.encode_documents([document.text for document in DOCUMENTS])
-        return measure(encoder.encode_questions(questions), texts, np.repeat(ids, 2), ids).hit_at_1
+        return measure(encoder.encode_queries(queries), texts, np.repeat(ids, 2), ids).hit_at_1
 
     assert hits(f"{DEFAULT_MODEL}+{out}") > hits(DEFAULT_MODEL)
 
@@ -87,7 +87,7 @@ def test_the_record_beside_the_adapter_tells_how_it_was_made(trained: tuple[Path
     assert kept == record
     assert kept.complete
     assert kept.recipe == RECIPE
-    assert kept.files_sha256 == {"questions": "abc"}
+    assert kept.files_sha256 == {"queries": "abc"}
     assert kept.model_id == resolve_source(DEFAULT_MODEL).model_id
     assert [point.epoch for point in kept.curve] == [0, 1, 2, 3]
     assert sorted(path.name for path in out.iterdir()) == ["adapter_config.json", WEIGHTS, "training.json"]
@@ -141,8 +141,7 @@ def test_a_damaged_state_is_not_gone_on_from(tmp_path: Path) -> None:
 
 def test_what_is_held_out_is_measured_and_not_learnt(tmp_path: Path) -> None:
     many = [
-        TrainingDocument(id=f"{number}", text=f"text of {number}", questions=(f"question {number}",))
-        for number in range(24)
+        TrainingDocument(id=f"{number}", text=f"text of {number}", queries=(f"query {number}",)) for number in range(24)
     ]
     record = train_adapter(many, tmp_path, recipe=Recipe(epochs=1, rank=2, alpha=4, held_out=0.3))
     assert 0 < record.held_out_documents < 24
@@ -151,7 +150,7 @@ def test_what_is_held_out_is_measured_and_not_learnt(tmp_path: Path) -> None:
 
 
 def test_too_little_to_learn_from_is_said(tmp_path: Path) -> None:
-    with pytest.raises(TrainingFailed, match="questions for 1 documents"):
+    with pytest.raises(TrainingFailed, match="queries for 1 documents"):
         train_adapter(DOCUMENTS[:1], tmp_path, recipe=RECIPE)
 
 
@@ -184,15 +183,15 @@ def test_what_is_mistaken_for_each_other_comes_together() -> None:
 
 
 def test_measuring_counts_ranks() -> None:
-    questions = np.array([[1, 0, 0], [0.6, 0.8, 0]], np.float32)
-    found = measure(questions, np.eye(3, dtype=np.float32), np.array(["a", "a"]), np.array(["a", "b", "c"]))
+    queries = np.array([[1, 0, 0], [0.6, 0.8, 0]], np.float32)
+    found = measure(queries, np.eye(3, dtype=np.float32), np.array(["a", "a"]), np.array(["a", "b", "c"]))
     assert (found.hit_at_1, found.recall_at_50) == (0.5, 1.0)
     assert found.ndcg_at_10 == pytest.approx((1 + 1 / np.log2(3)) / 2, abs=1e-4)
 
 
 def test_of_several_texts_of_a_document_the_nearest_counts() -> None:
-    questions = np.array([[0.6, 0.8, 0]], np.float32)
-    assert measure(questions, np.eye(3, dtype=np.float32), np.array(["a"]), np.array(["a", "a", "b"])).hit_at_1 == 1.0
+    queries = np.array([[0.6, 0.8, 0]], np.float32)
+    assert measure(queries, np.eye(3, dtype=np.float32), np.array(["a"]), np.array(["a", "a", "b"])).hit_at_1 == 1.0
 
 
 # --- a mean of adapters ----------------------------------------------------------------------------------------------

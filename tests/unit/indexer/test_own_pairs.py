@@ -17,7 +17,7 @@ def document(description: str, body: str) -> SkillDocument:
 def test_sentences_of_the_description_ask_for_the_body() -> None:
     says = "Folds a paper crane in twelve steps. Use when a gift needs wrapping."
     pairs, *_ = own_pairs(document(says, "# Steps\n"))
-    assert pairs.questions == ("Folds a paper crane in twelve steps.", "a gift needs wrapping.")
+    assert pairs.queries == ("Folds a paper crane in twelve steps.", "a gift needs wrapping.")
     assert pairs.text == "fold-crane.\n# Steps"
 
 
@@ -25,14 +25,14 @@ def test_sections_of_the_body_ask_for_the_description() -> None:
     code = "```sh\nrm -rf /\n```"
     body = f"# Valley folds\n\nCrease the paper away from you twice.\n\n{code}\n\n## Empty\n\n# Wings\nshort\n"
     *_, pairs = own_pairs(document("Folds a paper crane in twelve steps.", body))
-    assert pairs.questions == ("Valley folds Crease the paper away from you twice.",)
+    assert pairs.queries == ("Valley folds Crease the paper away from you twice.",)
     assert pairs.text == "fold-crane. Folds a paper crane in twelve steps."
 
 
 def test_nothing_that_is_asked_stands_in_the_text_that_is_to_be_found() -> None:
     says = "Folds a paper crane in twelve steps."
     for pairs in own_pairs(document(says, BODY)):
-        assert not [question for question in pairs.questions if question in pairs.text]
+        assert not [query for query in pairs.queries if query in pairs.text]
 
 
 def test_a_document_that_says_nearly_nothing_gives_nothing() -> None:

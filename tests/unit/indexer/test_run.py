@@ -12,8 +12,8 @@ import apsw
 import pytest
 
 from embeddings.hashing import HashingEncoder
+from indexer.chunks import CHUNKS_SCHEMA
 from indexer.discovery import RootNotFound
-from indexer.pieces import PIECES_SCHEMA
 from indexer.report import IndexReport
 from indexer.run import BATCH, run_index
 from store.contract.tracking import NewInvocation, NewOutcome
@@ -76,8 +76,8 @@ def tally(report: IndexReport) -> tuple[int, int, int, int, int]:
     return report.added, report.changed, report.removed, report.unchanged, report.embedded
 
 
-def nearest(store: Store, source: CountingSource, question: str) -> str:
-    vectors = source.encoder.encode_questions([question])
+def nearest(store: Store, source: CountingSource, query: str) -> str:
+    vectors = source.encoder.encode_queries([query])
     found = store.candidates("", vectors, depth=1)
     return found[0].skill_name
 
@@ -249,19 +249,19 @@ def test_the_old_generation_serves_until_the_new_one_is_whole(
     assert nearest(store, other, "skill-7 does useful things") == "skill-7"
 
 
-def pieces_of(store: Store, source: CountingSource, name: str, question: str) -> list[float]:
+def chunks_of(store: Store, source: CountingSource, name: str, query: str) -> list[float]:
     skill_id = store.skill(name).id
-    found = store.piece_similarities([skill_id], source.encoder.encode_questions([question]))
+    found = store.chunk_similarities([skill_id], source.encoder.encode_queries([query]))
     return [round(float(cosine), 2) for cosine in found.get(skill_id, [])]
 
 
-def test_the_first_pieces_are_embedded_beside_the_document(store: Store, source: CountingSource, root: Path) -> None:
+def test_the_first_chunks_are_embedded_beside_the_document(store: Store, source: CountingSource, root: Path) -> None:
     sections = [f"## Part {number}\n\n" + f"{word} " * 180 for number, word in enumerate(("ink", "oil", "wax", "tar"))]
     path = put(root / "long", "long")
     path.write_text(path.read_text(encoding="utf-8") + "\n" + "\n\n".join(sections), encoding="utf-8")
     run_index(store, source, [root])
     ids = {name: store.skill(name).id for name in names(store)}
-    found = store.piece_similarities(list(ids.values()), source.encoder.encode_questions(["oil"]))
+    found = store.chunk_similarities(list(ids.values()), source.encoder.encode_queries(["oil"]))
     assert {name: len(found[skill_id]) for name, skill_id in ids.items()} == {
         "find-flaky-tests": 1,
         "fix-types": 1,
@@ -270,41 +270,41 @@ def test_the_first_pieces_are_embedded_beside_the_document(store: Store, source:
     }
     cosines = found[ids["long"]].tolist()
     assert max(range(3), key=cosines.__getitem__) == 1
-    assert pieces_of(store, source, "fix-types", "fix types. # fix-types\n\nSteps.") == [1.0]
+    assert chunks_of(store, source, "fix-types", "fix types. # fix-types\n\nSteps.") == [1.0]
     path.write_text("---\nname: long\ndescription: nothing more\n---\n", encoding="utf-8")
     run_index(store, source, [root])
-    assert pieces_of(store, source, "long", "oil") == []
+    assert chunks_of(store, source, "long", "oil") == []
 
 
-def test_an_index_without_pieces_serves_until_one_with_them_is_whole(
+def test_an_index_without_chunks_serves_until_one_with_them_is_whole(
     store: Store, source: CountingSource, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr("indexer.run.PIECES_SCHEMA", PIECES_SCHEMA - 1)
-        before.setattr("indexer.run.piece_texts", lambda *_: [])
+        before.setattr("indexer.run.CHUNKS_SCHEMA", CHUNKS_SCHEMA - 1)
+        before.setattr("indexer.run.chunk_texts", lambda *_: [])
         run_index(store, source, [root])
-    assert pieces_of(store, source, "fix-types", "steps") == []
+    assert chunks_of(store, source, "fix-types", "steps") == []
     for number in range(BATCH):
         put(root / f"skill-{number}", f"skill-{number}")
     assert not run_index(store, source, [root], should_stop=lambda: True).complete
     live, building = store.live_generation(), store.building_generation()
     assert live is not None
     assert building is not None
-    assert (live.pieces_schema, building.pieces_schema) == (PIECES_SCHEMA - 1, PIECES_SCHEMA)
+    assert (live.chunks_schema, building.chunks_schema) == (CHUNKS_SCHEMA - 1, CHUNKS_SCHEMA)
     assert nearest(store, source, "fix-types does useful things") == "fix-types"
-    assert all(pieces_of(store, source, name, "steps") == [] for name in names(store))
+    assert all(chunks_of(store, source, name, "steps") == [] for name in names(store))
     run_index(store, source, [root])
-    assert all(len(pieces_of(store, source, name, "steps")) == 1 for name in names(store))
+    assert all(len(chunks_of(store, source, name, "steps")) == 1 for name in names(store))
     assert store.check() == []
 
 
-def test_a_check_names_piece_vectors_that_belong_to_no_document(
+def test_a_check_names_chunk_vectors_that_belong_to_no_document(
     store: Store, source: CountingSource, root: Path, tmp_path: Path
 ) -> None:
     run_index(store, source, [root])
     with closing(apsw.Connection(str(tmp_path / "index.db"))) as other:
         other.execute("DELETE FROM skill_embedded").fetchall()
-    assert any(problem.startswith("3 sets of piece vectors belong to no document") for problem in store.check())
+    assert any(problem.startswith("3 sets of chunk vectors belong to no document") for problem in store.check())
 
 
 def test_a_store_that_is_open_elsewhere_answers_from_the_new_index(

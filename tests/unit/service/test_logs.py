@@ -26,8 +26,8 @@ def _logging_as_it_was() -> Iterator[None]:
 def test_a_traceback_does_not_tell_what_callers_sent(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("info", form)  # type: ignore[arg-type]
 
-    def answer(question: str) -> int:
-        return len(question) // 0
+    def answer(query: str) -> int:
+        return len(query) // 0
 
     try:
         answer("where is the treasure")

@@ -84,13 +84,13 @@ def test_a_session_that_nobody_ended_has_its_report_kept(store: Store, clock: An
     assert session_report(store, "s").searches == 1
 
 
-def test_what_was_learnt_of_a_question_outlives_it(store: Store, clock: Any) -> None:
+def test_what_was_learnt_of_a_query_outlives_it(store: Store, clock: Any) -> None:
     clock.advance(days=3)
-    done = sweep(store, Learning(store), settings(keep_searches_days=2.0, keep_questions=False))
+    done = sweep(store, Learning(store), settings(keep_searches_days=2.0, keep_queries=False))
     assert (done.forgotten_searches, done.forgotten_uses) == (1, 1)
     assert store.search("q").query_vector is None
     learnt = store.evidence_since(-1, -1, -1)
-    assert [cell.questions for cell in learnt.cells] == [1]
+    assert [cell.queries for cell in learnt.cells] == [1]
     assert any(row[0] == "dig" and row[2] == learnt.cells[0].id for row in learnt.sums)
 
 

@@ -395,14 +395,15 @@ def test_a_block_whose_session_ended_meanwhile_still_raises_its_own_error(tracke
     assert (metrics["abandoned_invocations"], metrics["failed_invocations"]) == (1, 0)
 
 
-# --- the words of questions ----------------------------------------------------------------------------------
+# --- the words of queries ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("variable", ["SKILLRANK_KEEP_QUERIES", "SKILLRANK_KEEP_QUESTIONS"])
 @pytest.mark.parametrize(("told", "kept"), [("true", "where to dig"), ("false", None), ("0", None)])
-def test_the_words_of_questions_are_kept_as_the_setting_says(
-    shared: Path, monkeypatch: pytest.MonkeyPatch, told: str, kept: str | None
+def test_the_words_of_queries_are_kept_as_the_setting_says(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, variable: str, told: str, kept: str | None
 ) -> None:
-    monkeypatch.setenv("SKILLRANK_KEEP_QUESTIONS", told)
+    monkeypatch.setenv(variable, told)
     handle = get_store().track_invocation("dig", user_query="where to dig")
     assert get_store().store.invocation(handle.invocation_id).user_query == kept
     get_store().close()
@@ -410,7 +411,7 @@ def test_the_words_of_questions_are_kept_as_the_setting_says(
 
 
 def test_a_setting_that_cannot_be_read_keeps_nobodys_words(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SKILLRANK_KEEP_QUESTIONS", "perhaps")
+    monkeypatch.setenv("SKILLRANK_KEEP_QUERIES", "perhaps")
     with pytest.raises(InvalidRecord, match="true or false"):
         get_store()
     assert not shared.exists()

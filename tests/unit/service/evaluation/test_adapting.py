@@ -1,4 +1,4 @@
-"""From an index and a file of questions to what an adapter is trained on, and the command that does it."""
+"""From an index and a file of queries to what an adapter is trained on, and the command that does it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from embeddings.training import Recipe, TrainingDocument, held_out_ids
 from indexer.run import run_index
 from service.cli.main import app
 from service.evaluation.adapting import NothingToLearn, training_documents
-from service.evaluation.held_out import held_out_questions
-from service.evaluation.judgements import SERVES, JudgedQuestion
+from service.evaluation.held_out import held_out_queries
+from service.evaluation.judgements import SERVES, JudgedQuery
 from service.search.encoders import Encoders
 from store.sqlite import open_store
 
@@ -47,30 +47,30 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return data
 
 
-def judged(question: str, names: list[str]) -> JudgedQuestion:
-    return JudgedQuestion(question, dict.fromkeys(names, SERVES), "short")
+def judged(query: str, names: list[str]) -> JudgedQuery:
+    return JudgedQuery(query, dict.fromkeys(names, SERVES), "short")
 
 
-def test_a_question_is_asked_of_the_first_relevant_skill_that_is_indexed(data: Path) -> None:
-    questions = [
+def test_a_query_is_asked_of_the_first_relevant_skill_that_is_indexed(data: Path) -> None:
+    queries = [
         judged("mypy complains", ["unknown", "fix-types"]),
         judged("types are wrong", ["fix-types", "tune-queries"]),
         judged("who knows", ["unknown"]),
     ]
     store = open_store(data / "skillrank.db")
-    [found], unknown = training_documents(store, questions)
+    [found], unknown = training_documents(store, queries)
     store.close()
     assert unknown == 1
-    assert (found.id, found.questions) == ("fix-types", ("mypy complains", "types are wrong"))
+    assert (found.id, found.queries) == ("fix-types", ("mypy complains", "types are wrong"))
     assert found.text.startswith("fix types. Mend mypy")
 
 
-def test_without_questions_the_documents_ask_for_themselves(data: Path) -> None:
+def test_without_queries_the_documents_ask_for_themselves(data: Path) -> None:
     store = open_store(data / "skillrank.db")
     found, _ = training_documents(store, None)
     store.close()
     assert {document.id for document in found} == set(SKILLS)
-    assert "Plan meals for a week and write the shopping list." in {text for each in found for text in each.questions}
+    assert "Plan meals for a week and write the shopping list." in {text for each in found for text in each.queries}
 
 
 def test_an_empty_index_teaches_nothing(tmp_path: Path) -> None:
@@ -80,46 +80,46 @@ def test_an_empty_index_teaches_nothing(tmp_path: Path) -> None:
     store.close()
 
 
-def test_questions_about_other_skills_teach_nothing(data: Path) -> None:
+def test_queries_about_other_skills_teach_nothing(data: Path) -> None:
     store = open_store(data / "skillrank.db")
-    with pytest.raises(NothingToLearn, match="no question names an indexed skill"):
+    with pytest.raises(NothingToLearn, match="no query names an indexed skill"):
         training_documents(store, [judged("anything", ["unknown"])])
     store.close()
 
 
 @pytest.mark.usefixtures("data")
 def test_the_command_trains_and_says_how_to_use_what_it_made(tmp_path: Path) -> None:
-    questions = tmp_path / "asked.jsonl"
-    questions.write_text(
-        "".join(json.dumps({"question": f"about {name}", "expected": [name]}) + "\n" for name in [*SKILLS, "gone"]),
+    queries = tmp_path / "asked.jsonl"
+    queries.write_text(
+        "".join(json.dumps({"query": f"about {name}", "expected": [name]}) + "\n" for name in [*SKILLS, "gone"]),
         encoding="utf-8",
     )
-    arguments = ["train-adapter", str(tmp_path / "mine"), "--questions", str(questions), "--epochs", "1", "--seed", "7"]
+    arguments = ["train-adapter", str(tmp_path / "mine"), "--queries", str(queries), "--epochs", "1", "--seed", "7"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "scale.json").write_text("of earlier weights")
     run = CliRunner().invoke(app, [*arguments, "--json"])
     assert run.exit_code == 0, run.output
     record = json.loads(run.stdout)
-    assert (record["texts"], record["questions"], record["complete"]) == (5, 5, True)
+    assert (record["texts"], record["queries"], record["complete"]) == (5, 5, True)
     assert (record["recipe"]["epochs"], record["recipe"]["seed"]) == (1, 7)
-    assert set(record["files_sha256"]) == {"questions"}
-    assert "1 questions name no skill" in run.stderr
+    assert set(record["files_sha256"]) == {"queries"}
+    assert "1 queries name no skill" in run.stderr
     told = CliRunner().invoke(app, arguments)
     assert f"--model all-MiniLM-L6-v2+{tmp_path / 'mine'}" in told.stdout.replace("\n", "")
     assert record["scale"] is None
     assert not (tmp_path / "mine" / "scale.json").exists()
-    assert "no scale: 0 questions were held out and it takes 40" in told.stdout
+    assert "no scale: 0 queries were held out and it takes 40" in told.stdout
 
 
 def test_what_was_held_out_is_asked_of_all_that_serve_it_and_what_was_learnt_is_not() -> None:
     recipe = Recipe(held_out=0.5)
     ids = [f"skill-{number}" for number in range(40)]
     held = held_out_ids(set(ids), recipe)
-    documents = [TrainingDocument(id=name, text=name, questions=(f"do {name}", "do anything")) for name in ids]
-    questions = [judged(f"do {name}", [name, "another"]) for name in ids]
-    found = held_out_questions(documents, questions, recipe)
+    documents = [TrainingDocument(id=name, text=name, queries=(f"do {name}", "do anything")) for name in ids]
+    queries = [judged(f"do {name}", [name, "another"]) for name in ids]
+    found = held_out_queries(documents, queries, recipe)
     assert found == {f"do {name}": {name, "another"} for name in held}
-    assert held_out_questions(documents, None, recipe) == {f"do {name}": {name} for name in held}
+    assert held_out_queries(documents, None, recipe) == {f"do {name}": {name} for name in held}
 
 
 THINGS = ["violins", "glaciers", "tax returns", "mypy errors", "SQL indexes", "orchids", "sourdough", "chess openings"]
@@ -143,9 +143,9 @@ def test_a_trained_adapter_says_how_sure_it_is_wherever_it_is_used(
             (folder / "SKILL.md").write_text(
                 f"---\nname: {name}\ndescription: {doing.title()} {thing}, step by step.\n---\n# How to {doing}\n"
             )
-            lines += [json.dumps({"question": each.format(thing), "expected": [name]}) for each in wordings]
-    questions = tmp_path / "asked.jsonl"
-    questions.write_text("\n".join(lines))
+            lines += [json.dumps({"query": each.format(thing), "expected": [name]}) for each in wordings]
+    queries = tmp_path / "asked.jsonl"
+    queries.write_text("\n".join(lines))
 
     def run(*arguments: str) -> Any:
         done = CliRunner().invoke(app, [*arguments, "--json"])
@@ -154,8 +154,8 @@ def test_a_trained_adapter_says_how_sure_it_is_wherever_it_is_used(
 
     run("index", str(tmp_path / "more"))
     mine = tmp_path / "mine"
-    told = run("train-adapter", str(mine), "--questions", str(questions), "--epochs", "1", "--held-out", "0.5")["scale"]
-    assert told["questions"] >= 40
+    told = run("train-adapter", str(mine), "--queries", str(queries), "--epochs", "1", "--held-out", "0.5")["scale"]
+    assert told["queries"] >= 40
     assert told == json.loads((mine / "scale.json").read_text())
 
     monkeypatch.setenv("SKILLRANK_MODEL", f"all-MiniLM-L6-v2+{mine}")

@@ -1,4 +1,4 @@
-"""A scale from held-out questions: exact on cases made by hand, in order, and the same in any order of questions."""
+"""A scale from held-out queries: exact on cases made by hand, in order, and the same in any order of queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from embeddings.scale import BEYOND, Scale
 from service.evaluation.calibration import (
-    FEWEST_QUESTIONS,
+    FEWEST_QUERIES,
     LEXICAL_WEIGHTS,
     RIGHT_AT_HIGH,
     RIGHT_AT_MEDIUM,
@@ -31,8 +31,8 @@ def asked(similarity: list[float], bm25: list[float], right: int, answers: int =
     return Asked(similarity=np.array(similarity), bm25=np.array(bm25), right=places, answers=answers)
 
 
-def measured(questions: list[Asked], *, words: bool = True) -> Scale:
-    scale = measure_scale(questions, MODEL, words=words)
+def measured(queries: list[Asked], *, words: bool = True) -> Scale:
+    scale = measure_scale(queries, MODEL, words=words)
     assert scale is not None
     return scale
 
@@ -50,7 +50,7 @@ def test_levels_hold_what_they_say(told: list[tuple[float, bool]]) -> None:
 
 
 @given(outcomes, st.randoms(use_true_random=False))
-def test_levels_do_not_depend_on_the_order_of_questions(told: list[tuple[float, bool]], chance: random.Random) -> None:
+def test_levels_do_not_depend_on_the_order_of_queries(told: list[tuple[float, bool]], chance: random.Random) -> None:
     def of(pairs: list[tuple[float, bool]]) -> tuple[float, float, float]:
         return levels(np.array([cosine for cosine, _ in pairs]), np.array([right for _, right in pairs]))
 
@@ -60,7 +60,7 @@ def test_levels_do_not_depend_on_the_order_of_questions(told: list[tuple[float, 
 
 
 def test_levels_are_exact_where_the_right_answer_is_known() -> None:
-    # Of a hundred questions from 0.00 to 0.99: half right from 0.20 to 0.39, four fifths to 0.59, all from there on.
+    # Of a hundred queries from 0.00 to 0.99: half right from 0.20 to 0.39, four fifths to 0.59, all from there on.
     nearest = np.arange(100) / 100
     found = np.array([place >= 20 for place in range(100)])
     found[20:40:2] = False
@@ -71,7 +71,7 @@ def test_levels_are_exact_where_the_right_answer_is_known() -> None:
     assert medium == 0.41
 
 
-def test_sure_questions_do_not_vouch_for_doubtful_ones() -> None:
+def test_sure_queries_do_not_vouch_for_doubtful_ones() -> None:
     nearest = np.concatenate([np.linspace(0.2, 0.3, 10), np.linspace(0.5, 0.9, 190)])
     found = np.concatenate([np.zeros(10, bool), np.ones(190, bool)])
     assert found.mean() > RIGHT_AT_HIGH
@@ -86,30 +86,30 @@ def test_what_is_never_found_is_never_sure() -> None:
     assert levels(np.arange(50) / 50, np.zeros(50, bool))[1:] == (BEYOND, BEYOND)
 
 
-def test_a_handful_of_lucky_questions_makes_no_level() -> None:
+def test_a_handful_of_lucky_queries_makes_no_level() -> None:
     found = np.arange(50) >= 41
     assert levels(np.arange(50) / 50, found)[1:] == (BEYOND, BEYOND)
     found[40] = True
     assert levels(np.arange(50) / 50, found)[1:] == (0.8, 0.8)
 
 
-def test_too_few_questions_show_no_scale() -> None:
+def test_too_few_queries_show_no_scale() -> None:
     one = asked([0.5, 0.1], [1.0, np.nan], 0)
-    assert measure_scale([one] * (FEWEST_QUESTIONS - 1), MODEL) is None
-    assert measured([one] * FEWEST_QUESTIONS).questions == FEWEST_QUESTIONS
+    assert measure_scale([one] * (FEWEST_QUERIES - 1), MODEL) is None
+    assert measured([one] * FEWEST_QUERIES).queries == FEWEST_QUERIES
 
 
 def test_the_spread_is_the_mean_of_what_the_nearest_two_hundred_show() -> None:
     wide, narrow = [0.9] * 100 + [0.5] * 100 + [-1.0] * 50, [0.5] * 100 + [0.4] * 100 + [np.nan]
-    questions = [asked(cosines, [np.nan] * len(cosines), 0) for cosines in [wide] * 20 + [narrow] * 20]
-    assert measured(questions).spread == pytest.approx((0.2 + 0.05) / 2)
+    queries = [asked(cosines, [np.nan] * len(cosines), 0) for cosines in [wide] * 20 + [narrow] * 20]
+    assert measured(queries).spread == pytest.approx((0.2 + 0.05) / 2)
 
 
 def test_equal_cosines_have_a_spread_that_can_be_divided_by() -> None:
     assert measured([asked([0.5, 0.5], [1.0, 2.0], 0)] * 40).spread > 0
 
 
-def test_words_weigh_what_makes_questions_find_their_skills() -> None:
+def test_words_weigh_what_makes_queries_find_their_skills() -> None:
     # Spread 0.1: the right skill is 0.35 of it behind in meaning and one of BM25 ahead, so it needs more than 0.35.
     needs_words = [asked([0.5, 0.535, 0.3], [2.0, 1.0, np.nan], 0)] * 60
     cosines = np.array([0.5, 0.535, 0.3])
@@ -128,22 +128,22 @@ def test_words_keep_their_weight_where_another_gains_no_more_than_chance() -> No
 
 def test_a_documents_own_words_have_no_say() -> None:
     # By words the first is found, by meaning alone it is the fourth.
-    questions = [asked([0.5, 0.8, 0.7, 0.6], [9.0, np.nan, np.nan, np.nan], 0)] * 60
-    own = measured(questions, words=False)
+    queries = [asked([0.5, 0.8, 0.7, 0.6], [9.0, np.nan, np.nan, np.nan], 0)] * 60
+    own = measured(queries, words=False)
     assert (own.lexical_weight, own.medium) == (LEXICAL_WEIGHT, BEYOND)
-    assert measured(questions).medium == 0.8
+    assert measured(queries).medium == 0.8
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_the_scale_does_not_depend_on_the_order_of_questions(seed: int) -> None:
+def test_the_scale_does_not_depend_on_the_order_of_queries(seed: int) -> None:
     random_ = np.random.default_rng(seed)
-    questions = [
+    queries = [
         asked(random_.uniform(0, 1, 8).tolist(), random_.uniform(0, 9, 8).tolist(), int(random_.integers(8)), 2)
         for _ in range(45)
     ]
-    first = measured(questions)
-    random_.shuffle(questions)  # type: ignore[arg-type]
-    second = measured(questions)
+    first = measured(queries)
+    random_.shuffle(queries)  # type: ignore[arg-type]
+    second = measured(queries)
     assert first.spread == pytest.approx(second.spread)
     assert (first.low, first.medium, first.high) == pytest.approx((second.low, second.medium, second.high))
     assert first.lexical_weight == second.lexical_weight

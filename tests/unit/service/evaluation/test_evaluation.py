@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.run import run_index
-from service.evaluation.judgements import InvalidJudgements, JudgedQuestion, length_of
+from service.evaluation.judgements import InvalidJudgements, JudgedQuery, length_of
 from service.evaluation.measures import MEASURES, by_kind, difference, estimate, score
-from service.evaluation.questions import (
+from service.evaluation.queries import (
     Judged,
     read_judged,
-    recorded_questions,
-    self_check_questions,
+    recorded_queries,
+    self_check_queries,
 )
 from service.evaluation.report import InvalidThreshold, compare, evaluate, parse_thresholds
 from service.evaluation.settings import InvalidComparison, Variant, asking, parse_variant
@@ -38,8 +38,8 @@ LIBRARY = {
 }
 
 
-def question(expected: dict[str, int], kind: str = "short") -> JudgedQuestion:
-    return JudgedQuestion("what", expected, kind)
+def query(expected: dict[str, int], kind: str = "short") -> JudgedQuery:
+    return JudgedQuery("what", expected, kind)
 
 
 # --- measures ------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def test_measures_are_what_their_definitions_say(grades: dict[str, int], names: 
     places = [at for at, name in enumerate(ranked[:10]) if name in good]
     gains = [2 ** grades.get(name, 0) - 1 for name in ranked[:10]]
     ideal = sorted((2**grade - 1 for grade in grades.values()), reverse=True)
-    found = {name: float(values[0]) for name, values in score([question(grades)], [ranked]).items()}
+    found = {name: float(values[0]) for name, values in score([query(grades)], [ranked]).items()}
     assert found == pytest.approx(
         {
             "Hit@1": float(places[:1] == [0]),
@@ -91,17 +91,17 @@ def test_a_difference_that_is_always_there_is_told_from_chance() -> None:
 
 
 def test_kinds_are_told_apart() -> None:
-    questions = [question({"a": 2}), question({"a": 2}, "long"), question({"b": 2}, "long")]
-    table = by_kind(questions, score(questions, [["a"], ["a"], ["a"]]))
+    queries = [query({"a": 2}), query({"a": 2}, "long"), query({"b": 2}, "long")]
+    table = by_kind(queries, score(queries, [["a"], ["a"], ["a"]]))
     assert list(table) == ["all (3)", "long (2)", "short (1)"]
     assert table["long (2)"]["Hit@1"].mean == 0.5
     assert list(table["all (3)"]) == list(MEASURES)
 
 
 def test_the_worst_misses_come_first_and_hits_are_none() -> None:
-    questions = [question({"a": 2, "b": 1}), question({"b": 2}), question({"c": 2}), question({"d": 2})]
+    queries = [query({"a": 2, "b": 1}), query({"b": 2}), query({"c": 2}), query({"d": 2})]
     answers = iter([["a"], ["a", "b"], ["a", "b", "c"], ["a"]])
-    run = evaluate(Judged(questions), lambda _: next(answers), lambda: None)
+    run = evaluate(Judged(queries), lambda _: next(answers), lambda: None)
     assert [(miss.expected, miss.place, miss.first) for miss in run.misses(9)] == [
         (["d"], None, "a"),
         (["c"], 3, "a"),
@@ -122,7 +122,7 @@ def test_a_threshold_that_cannot_be_used_is_refused(text: str) -> None:
         parse_thresholds([text])
 
 
-# --- questions -----------------------------------------------------------------------------------------------
+# --- queries -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -147,27 +147,27 @@ def store(settings: Settings, tmp_path: Path) -> Iterator[Store]:
 
 
 def write(tmp_path: Path, *lines: object) -> Path:
-    path = tmp_path / "questions.jsonl"
+    path = tmp_path / "queries.jsonl"
     path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8")
     return path
 
 
-def test_a_file_gives_questions_with_grades_kinds_and_notes(store: Store, tmp_path: Path) -> None:
+def test_a_file_gives_queries_with_grades_kinds_and_notes(store: Store, tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        {"question": "types are wrong", "expected": ["fix-types"]},
+        {"query": "types are wrong", "expected": ["fix-types"]},
         "",
-        {"question": "what to eat", "expected": {"plan-dinners": 3, "tune-queries": 1, "gone": 2}, "kind": "food"},
-        {"question": "lost", "expected": ["gone", "nobody"]},
+        {"query": "what to eat", "expected": {"plan-dinners": 3, "tune-queries": 1, "gone": 2}, "kind": "food"},
+        {"query": "lost", "expected": ["gone", "nobody"]},
     )
     judged = read_judged(path, store)
-    assert judged.questions == [
-        JudgedQuestion("types are wrong", {"fix-types": 2}, "under 5 words"),
-        JudgedQuestion("what to eat", {"plan-dinners": 3, "tune-queries": 1}, "food"),
+    assert judged.queries == [
+        JudgedQuery("types are wrong", {"fix-types": 2}, "under 5 words"),
+        JudgedQuery("what to eat", {"plan-dinners": 3, "tune-queries": 1}, "food"),
     ]
     unknown, lost = judged.notes
     assert unknown == "2 expected skills are not in the catalogue and were left out: gone, nobody"
-    assert lost.startswith("1 questions were left out")
+    assert lost.startswith("1 queries were left out")
 
 
 @pytest.mark.parametrize(
@@ -175,26 +175,26 @@ def test_a_file_gives_questions_with_grades_kinds_and_notes(store: Store, tmp_pa
     [
         "{",
         "[]",
-        '{"question": "x"}',
-        '{"question": "", "expected": ["fix-types"]}',
-        '{"question": "x", "expected": {"fix-types": 0}}',
-        '{"question": "x", "expected": ["fix-types"], "colour": 1}',
+        '{"query": "x"}',
+        '{"query": "", "expected": ["fix-types"]}',
+        '{"query": "x", "expected": {"fix-types": 0}}',
+        '{"query": "x", "expected": ["fix-types"], "colour": 1}',
     ],
 )
 def test_a_bad_line_is_named(store: Store, tmp_path: Path, line: str) -> None:
-    path = write(tmp_path, {"question": "types", "expected": ["fix-types"]}, line)
+    path = write(tmp_path, {"query": "types", "expected": ["fix-types"]}, line)
     with pytest.raises(InvalidJudgements, match=r"line 2: .*A line looks like"):
         read_judged(path, store)
 
 
-def test_a_file_without_a_usable_question_is_refused(store: Store, tmp_path: Path) -> None:
+def test_a_file_without_a_usable_query_is_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(InvalidJudgements, match="nobody"):
-        read_judged(write(tmp_path, {"question": "x", "expected": ["nobody"]}), store)
+        read_judged(write(tmp_path, {"query": "x", "expected": ["nobody"]}), store)
     with pytest.raises(InvalidJudgements, match="cannot be read"):
         read_judged(tmp_path / "nowhere", store)
 
 
-def test_questions_are_told_apart_by_their_length() -> None:
+def test_queries_are_told_apart_by_their_length() -> None:
     assert [length_of("word " * count) for count in (1, 4, 5, 14, 15, 60, 61)] == [
         "under 5 words",
         "under 5 words",
@@ -209,7 +209,7 @@ def test_questions_are_told_apart_by_their_length() -> None:
 def test_recorded_choices_that_were_completed_are_the_judgement(store: Store, settings: Settings) -> None:
     searching = SkillSearch(store, Encoders("hashing", settings.models_dir))
     with pytest.raises(InvalidJudgements, match="nothing to judge by"):
-        recorded_questions(store)
+        recorded_queries(store)
     for asked, taken, outcome in (
         ("slow database", "tune-queries", "completed"),
         ("slow database", "fix-types", "completed"),
@@ -219,8 +219,8 @@ def test_recorded_choices_that_were_completed_are_the_judgement(store: Store, se
         answer = searching.answer(SearchRequest(query=asked))
         use = store.start_invocation(NewInvocation(skill_name=taken, search_id=answer.search_id))
         store.finish_invocation(use.id, NewOutcome(outcome=outcome))  # type: ignore[arg-type]
-    judged = recorded_questions(store)
-    assert {each.question: each.expected for each in judged.questions} == {
+    judged = recorded_queries(store)
+    assert {each.query: each.expected for each in judged.queries} == {
         "slow database": {"tune-queries": 2, "fix-types": 2},
         "mypy errors": {"fix-types": 2},
     }
@@ -229,13 +229,13 @@ def test_recorded_choices_that_were_completed_are_the_judgement(store: Store, se
 
 
 def test_a_self_check_asks_documents_for_themselves(store: Store) -> None:
-    judged = self_check_questions(store, count=10)
-    kinds = {(each.kind, tuple(each.expected)): each.question for each in judged.questions}
+    judged = self_check_queries(store, count=10)
+    kinds = {(each.kind, tuple(each.expected)): each.query for each in judged.queries}
     assert kinds["use when", ("fix-types",)] == "Use when the checker complains about Python code"
     assert kinds["section", ("tune-queries",)].startswith("Whoever does this well writes tune-queries")
     assert ("use when", ("plan-dinners",)) not in kinds
-    assert self_check_questions(store, count=10) == judged
-    assert {name for each in self_check_questions(store, count=1).questions for name in each.expected} < set(LIBRARY)
+    assert self_check_queries(store, count=10) == judged
+    assert {name for each in self_check_queries(store, count=1).queries for name in each.expected} < set(LIBRARY)
 
 
 # --- settings ------------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def test_asking_records_no_search(store: Store, settings: Settings) -> None:
         assert ask("slow SQL database queries")[0] == "tune-queries"
     assert store.health().total_invocations == 0
     with pytest.raises(InvalidJudgements):
-        recorded_questions(store)
+        recorded_queries(store)
 
 
 def test_outcomes_can_be_left_out(store: Store, settings: Settings) -> None:

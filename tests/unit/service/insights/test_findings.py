@@ -13,7 +13,7 @@ from service.analysis.tables import ProjectNames
 from service.insights.anomaly import anomalies, robust_z
 from service.insights.dispersion import moderated
 from service.insights.findings import DailyUse, Findings, ProjectUse
-from service.insights.missing import Question, group, missing_skills
+from service.insights.missing import Query, group, missing_skills
 from service.insights.mixed import mixed_results
 from service.insights.passed_over import passed_over
 from service.insights.similarity import likeness, worth_trying
@@ -292,25 +292,25 @@ def test_what_was_never_used_is_told_once_it_had_time() -> None:
     assert told(unused(young, served, [], "2026-03-31")) == []
 
 
-# --- questions and lists ------------------------------------------------------------------------------------------
+# --- queries and lists ------------------------------------------------------------------------------------------
 
 
-def question(number: int, vector: list[float] | None, asker: str, text: str | None = "q", **told: str) -> Question:
+def query(number: int, vector: list[float] | None, asker: str, text: str | None = "q", **told: str) -> Query:
     unit = None if vector is None else (np.array(vector) / np.linalg.norm(vector)).astype(np.float32)
     fields = {"text_hash": f"hash {number}", "model_id": "m"} | told
-    return Question(search_id=f"s{number}", asked_at="", text=text, vector=unit, asker=asker, **fields)
+    return Query(search_id=f"s{number}", asked_at="", text=text, vector=unit, asker=asker, **fields)
 
 
-def test_questions_about_one_thing_are_gathered_into_a_skill_worth_writing() -> None:
-    questions = [
-        question(0, [1, 0.0, 0], "ann", "knit a scarf"),
-        question(1, [1, 0.1, 0], "bob", "knitting scarves"),
-        question(2, [1, -0.4, 0], "bob", "a scarf from wool"),
-        question(3, [0, 0, 1], "cid", "paint a wall"),
-        question(4, [0, 0, 1], "cid", "paint the wall"),
-        question(5, [0, 0.1, 1], "cid", "wall painting"),
+def test_queries_about_one_thing_are_gathered_into_a_skill_worth_writing() -> None:
+    queries = [
+        query(0, [1, 0.0, 0], "ann", "knit a scarf"),
+        query(1, [1, 0.1, 0], "bob", "knitting scarves"),
+        query(2, [1, -0.4, 0], "bob", "a scarf from wool"),
+        query(3, [0, 0, 1], "cid", "paint a wall"),
+        query(4, [0, 0, 1], "cid", "paint the wall"),
+        query(5, [0, 0.1, 1], "cid", "wall painting"),
     ]
-    found = missing_skills(questions, group(questions))
+    found = missing_skills(queries, group(queries))
     (finding,) = found.findings  # the wall is one person's matter
     assert "“knit a scarf” and 2 more searches like it, by 2 people" in finding.title
     assert finding.search_ids == ["s0", "s1", "s2"]
@@ -318,14 +318,14 @@ def test_questions_about_one_thing_are_gathered_into_a_skill_worth_writing() -> 
 
 
 def test_without_vectors_the_same_words_are_together() -> None:
-    questions = [question(n, None, f"user {n}", None, text_hash="same") for n in range(3)]
-    (finding,) = missing_skills(questions, group(questions)).findings
+    queries = [query(n, None, f"user {n}", None, text_hash="same") for n in range(3)]
+    (finding,) = missing_skills(queries, group(queries)).findings
     assert "its words are not kept" in finding.title
 
 
 def test_vectors_of_different_models_are_never_compared() -> None:
-    questions = [question(n, [1, 0], f"user {n}", model_id=f"model {n % 2}") for n in range(4)]
-    assert len(set(group(questions))) == 2
+    queries = [query(n, [1, 0], f"user {n}", model_id=f"model {n % 2}") for n in range(4)]
+    assert len(set(group(queries))) == 2
     assert group([]) == []
 
 

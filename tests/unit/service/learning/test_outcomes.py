@@ -35,7 +35,7 @@ from store.contract.tracking import NewInvocation, NewOutcome
 from store.sqlite import open_store
 from store.sqlite.store import SqliteStore
 
-QUESTION = np.array([0.6, 0.8, 0.0, 0.0], dtype=np.float32)
+QUERY = np.array([0.6, 0.8, 0.0, 0.0], dtype=np.float32)
 TODAY = days_since_landmark(datetime(2026, 3, 4, tzinfo=UTC))
 
 
@@ -48,7 +48,7 @@ def store(migrated_file: Path, tmp_path: Path, clock: Callable[[], datetime]) ->
     opened.close()
 
 
-def search(store: SqliteStore, search_id: str = "s", vector: np.ndarray = QUESTION) -> None:
+def search(store: SqliteStore, search_id: str = "s", vector: np.ndarray = QUERY) -> None:
     store.record_search(
         SearchRecord(
             id=search_id,
@@ -78,10 +78,10 @@ def use(store: SqliteStore, skill: str, outcome: Any, times: int, **fields: Any)
 
 
 def trials(learning: Learning, skill: str, model_id: str = "m") -> tuple[float, float]:
-    """Return (uses at questions like this one, uses at others)."""
+    """Return (uses at queries like this one, uses at others)."""
     book, lock = learning.book(model_id, 4)
     with lock:
-        record = book.look([skill], QUESTION, learning.today).record
+        record = book.look([skill], QUERY, learning.today).record
     return (
         float(record.near_successes[0] + record.near_failures[0]),
         float(record.other_successes[0] + record.other_failures[0]),
@@ -106,7 +106,7 @@ def test_no_more_is_learnt_at_once_than_was_asked_for(store: SqliteStore, clock:
     assert [learning.learn(limit=5), learning.learn(limit=5), learning.learn(limit=5)] == [5, 2, 0]
 
 
-def test_another_model_keeps_what_was_learnt_as_evidence_of_other_questions(store: SqliteStore, clock: Any) -> None:
+def test_another_model_keeps_what_was_learnt_as_evidence_of_other_queries(store: SqliteStore, clock: Any) -> None:
     search(store)
     use(store, "a", "failed", 5, search_id="s")
     learning = Learning(store, clock=clock)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from service.ranking.blend import DEFAULT_WEIGHTS, blend
-from service.ranking.fusion import DEPTH, LEXICAL_WEIGHT, PIECE_WEIGHT, fused_relevance
+from service.ranking.fusion import CHUNK_WEIGHT, DEPTH, LEXICAL_WEIGHT, fused_relevance
 from service.ranking.reasons import History, reasons, seconds_in_words
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -78,14 +78,14 @@ def test_a_model_of_unknown_spread_is_read_by_the_spread_of_its_candidates() -> 
     assert fused.std() == pytest.approx(1.0)
 
 
-def test_the_nearest_piece_moves_its_skill_by_its_weight_and_no_other() -> None:
+def test_the_nearest_chunk_moves_its_skill_by_its_weight_and_no_other() -> None:
     similarity, bm25 = np.array([0.5, 0.4, 0.3]), np.array([3.0, np.nan, 1.0])
     alone = fused_relevance(similarity, bm25, spread=0.05)
     fused = fused_relevance(similarity, bm25, np.array([np.nan, 0.6, 0.3]), spread=0.05)
-    assert fused - alone == pytest.approx([0.0, PIECE_WEIGHT * (0.6 - 0.4) / 0.05, 0.0])
+    assert fused - alone == pytest.approx([0.0, CHUNK_WEIGHT * (0.6 - 0.4) / 0.05, 0.0])
 
 
-def test_pieces_leave_the_scale_of_a_model_of_unknown_spread_as_it_is() -> None:
+def test_chunks_leave_the_scale_of_a_model_of_unknown_spread_as_it_is() -> None:
     similarity, nothing = np.array([0.9, 0.8, 0.85, 0.7]), np.full(4, np.nan)
     alone = fused_relevance(similarity, nothing)
     fused = fused_relevance(similarity, nothing, np.array([0.1, np.nan, np.nan, np.nan]))

@@ -27,7 +27,7 @@ TODAY = 700.0
 AXES = np.eye(8, dtype=np.float32)
 
 counts = st.floats(0, 1e5).map(lambda n: 0.0 if n < 1e-6 else n)
-# Successes and failures at questions like this one, then at others.
+# Successes and failures at queries like this one, then at others.
 records = st.tuples(counts, counts, counts, counts)
 rates = st.floats(*MEAN_RANGE)
 priors = st.builds(
@@ -35,7 +35,7 @@ priors = st.builds(
     mean=rates,
     categories=st.just({}),
     skill_strength=st.floats(*STRENGTH_RANGE),
-    question_strength=st.floats(*STRENGTH_RANGE),
+    query_strength=st.floats(*STRENGTH_RANGE),
 )
 uses = st.builds(
     Use,
@@ -56,16 +56,16 @@ def one(value: float) -> np.ndarray:
     return np.array([value])
 
 
-def book_of(history: list[Use], *, questions: int = 3) -> EvidenceBook:
+def book_of(history: list[Use], *, queries: int = 3) -> EvidenceBook:
     book = EvidenceBook(8, half_life_days=HALF_LIFE_DAYS)
-    book.put_cells(np.arange(questions), AXES[:questions])
+    book.put_cells(np.arange(queries), AXES[:queries])
     book.add(evidence_of(history))
     return book
 
 
-def judged(history: list[Use], relevance: list[float], question: np.ndarray | None = AXES[0]) -> Judgement:
+def judged(history: list[Use], relevance: list[float], query: np.ndarray | None = AXES[0]) -> Judgement:
     skills = [(name, None) for name in ["a", "b", "c"]]
-    return judge(np.array(relevance), skills, book_of(history), question, TODAY, weights=DEFAULT_WEIGHTS)
+    return judge(np.array(relevance), skills, book_of(history), query, TODAY, weights=DEFAULT_WEIGHTS)
 
 
 def use(skill: str, outcome: str, *, times: int = 1, **fields: object) -> list[Use]:
@@ -166,7 +166,7 @@ def test_two_skills_fit_and_the_one_that_works_comes_first() -> None:
     assert judged(history, [0.4, 0.0, -0.3]).blend.order[0] == 1
 
 
-def test_what_failed_at_this_question_may_be_best_at_another() -> None:
+def test_what_failed_at_this_query_may_be_best_at_another() -> None:
     history = use("a", "failed", times=20) + use("a", "completed", times=20, cell=1)
     history += use("b", "completed", times=20) + use("b", "failed", times=20, cell=1)
     here, there = judged(history, [0.0, 0.0, -9.0]), judged(history, [0.0, 0.0, -9.0], AXES[1])

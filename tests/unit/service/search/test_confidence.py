@@ -30,7 +30,7 @@ def test_what_was_measured_on_the_model_goes_before_what_came_with_the_release()
     assert scale_of("another@1", OWN) == OWN
 
 
-def test_a_level_that_no_question_showed_is_never_reached() -> None:
+def test_a_level_that_no_query_showed_is_never_reached() -> None:
     scale = Scale(low=0.1, medium=0.2, high=BEYOND, spread=0.06, lexical_weight=0.2)
     assert judge_confidence(nearest(1.0000001), scale) == "medium"
 

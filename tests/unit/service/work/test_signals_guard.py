@@ -27,7 +27,7 @@ ROOMS = ("service", "indexer", "embeddings", "store", "migrations")
 TABLE = "user_skill_signals"
 INSERTS = re.compile(rf"(?:INSERT(?:\s+OR\s+\w+)?|REPLACE)\s+INTO\s+[\"'`\[]?{TABLE}\b", re.IGNORECASE)
 CHANGES = re.compile(rf"(?:UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM|ALTER\s+TABLE)\s+[\"'`\[]?{TABLE}\b", re.IGNORECASE)
-WRITER = "service/signals.py"
+WRITER = "service/work/signals.py"
 
 
 def sources(*suffixes: str) -> dict[str, str]:

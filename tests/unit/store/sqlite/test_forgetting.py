@@ -55,7 +55,7 @@ def outside(path: Path) -> Iterator[apsw.Connection]:
         "user_query = NULL, user_query_hash = '', user_context = '{\"a\":1}'",
     ],
 )
-def test_a_use_may_lose_its_question_and_nothing_else(outside: apsw.Connection, change: str) -> None:
+def test_a_use_may_lose_its_query_and_nothing_else(outside: apsw.Connection, change: str) -> None:
     with pytest.raises(apsw.ConstraintError, match="append-only: UPDATE refused"):
         outside.execute(f"UPDATE skill_invocation SET {change} WHERE id = 'asked'")
     outside.execute("UPDATE skill_invocation SET user_query = NULL, user_query_hash = 'h' WHERE id = 'asked'")
@@ -65,7 +65,7 @@ def test_a_use_may_lose_its_question_and_nothing_else(outside: apsw.Connection, 
             outside.execute(f"UPDATE skill_invocation SET {later} WHERE id = 'asked'")
 
 
-def test_a_use_without_a_question_has_none_to_lose(outside: apsw.Connection) -> None:
+def test_a_use_without_a_query_has_none_to_lose(outside: apsw.Connection) -> None:
     with pytest.raises(apsw.ConstraintError, match="append-only: UPDATE refused"):
         outside.execute("UPDATE skill_invocation SET user_query_hash = '' WHERE id = 'silent'")
 
@@ -105,13 +105,13 @@ def test_the_schema_refuses_what_is_no_event(outside: apsw.Connection, column: s
         )
 
 
-@pytest.mark.parametrize("forget", ["words", "questions"])
+@pytest.mark.parametrize("forget", ["words", "queries"])
 def test_forgotten_words_are_nowhere_in_the_file(path: Path, forget: str) -> None:
     assert WORDS.encode() in path.read_bytes()
     store = open_store(path)
     if forget == "words":
         store.forget_words()
     else:
-        store.forget_questions(timedelta(days=-1))
+        store.forget_queries(timedelta(days=-1))
     store.close()
     assert WORDS.encode() not in path.read_bytes()

@@ -1,4 +1,4 @@
-"""Which words of a question a large library is searched by."""
+"""Which words of a query a large library is searched by."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_commonest_words_go_first_when_all_match_too_much(
     assert words.telling(connection_of(index), asked) == ["rare", "absent", "seldom", "rare"]
 
 
-def test_a_question_of_common_words_alone_keeps_the_rarest(
+def test_a_query_of_common_words_alone_keeps_the_rarest(
     index: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexer.chunks import CHUNK_CHARS, HEAD_CHARS, MAX_CHUNKS, Chunk, chunk_texts, embedded_text, split
 from indexer.discovery import Found
 from indexer.document import SkillDocument, parse_document
 from indexer.markdown import read_lines
-from indexer.pieces import HEAD_CHARS, MAX_PIECES, PIECE_CHARS, Piece, embedded_text, piece_texts, split
 
 PARAGRAPH = "Fold the corner to the middle and press the edge flat. " * 8
 
@@ -19,14 +19,14 @@ def document(body: str, name: str = "fold-crane", description: str = "Folds a cr
     return parse_document(text.encode(), Found(path="/r/x/SKILL.md", root="/r"))
 
 
-def body_pieces(body: str) -> list[Piece]:
+def body_chunks(body: str) -> list[Chunk]:
     return split(document(body))[1:]
 
 
 class TestSummary:
-    def test_the_first_piece_is_the_name_as_spoken_and_the_description(self) -> None:
-        assert split(document("Text.", "fold-paper_crane"))[0] == Piece(
-            ordinal=0, kind="summary", heading="", text="fold paper crane: Folds a crane.", start=0, end=0
+    def test_the_first_chunk_is_the_name_as_spoken_and_the_description(self) -> None:
+        assert split(document("Text.", "fold-paper_crane"))[0] == Chunk(
+            ordinal=0, kind="summary", heading="", text="fold paper crane: Folds a crane.", span_start=0, span_end=0
         )
 
     def test_a_document_without_body_has_only_the_summary(self) -> None:
@@ -42,74 +42,74 @@ class TestSummary:
 
 class TestSections:
     def test_small_sections_are_packed_together(self) -> None:
-        assert [piece.text for piece in body_pieces("# A\n\nOne.\n\n## B\n\nTwo.")] == ["# A\n\nOne.\n\n## B\n\nTwo."]
+        assert [chunk.text for chunk in body_chunks("# A\n\nOne.\n\n## B\n\nTwo.")] == ["# A\n\nOne.\n\n## B\n\nTwo."]
 
-    def test_a_piece_ends_before_a_heading_when_it_is_long_enough(self) -> None:
-        pieces = body_pieces(f"# A\n\n{PARAGRAPH}\n\n# B\n\nTwo.")
-        assert [piece.heading for piece in pieces] == ["A", "B"]
+    def test_a_chunk_ends_before_a_heading_when_it_is_long_enough(self) -> None:
+        chunks = body_chunks(f"# A\n\n{PARAGRAPH}\n\n# B\n\nTwo.")
+        assert [chunk.heading for chunk in chunks] == ["A", "B"]
 
     def test_a_heading_stays_with_what_is_below_it(self) -> None:
         body = f"{PARAGRAPH}\n\n## B\n\n{PARAGRAPH}\n\n## C\n\n### D\n\n{PARAGRAPH * 3}"
-        assert not [piece for piece in body_pieces(body) if re.search(r"^#+ \w$\Z", piece.text, re.MULTILINE)]
+        assert not [chunk for chunk in body_chunks(body) if re.search(r"^#+ \w$\Z", chunk.text, re.MULTILINE)]
 
-    def test_a_piece_is_named_by_the_heading_nearest_above_it(self) -> None:
-        pieces = body_pieces(f"# A\n\n## B ##\n\n{PARAGRAPH}\n\n{PARAGRAPH}\n\n{PARAGRAPH}")
-        assert {piece.heading for piece in pieces} == {"B"}
+    def test_a_chunk_is_named_by_the_heading_nearest_above_it(self) -> None:
+        chunks = body_chunks(f"# A\n\n## B ##\n\n{PARAGRAPH}\n\n{PARAGRAPH}\n\n{PARAGRAPH}")
+        assert {chunk.heading for chunk in chunks} == {"B"}
 
     def test_a_comment_in_code_is_no_heading(self) -> None:
         code = "```bash\n# not a heading\nls\n```"
-        assert [piece.heading for piece in body_pieces(f"# A\n\n{code}\n\n{PARAGRAPH}")] == ["A"]
+        assert [chunk.heading for chunk in body_chunks(f"# A\n\n{code}\n\n{PARAGRAPH}")] == ["A"]
 
     def test_a_code_block_is_kept_whole_when_it_fits(self) -> None:
         code = "```\n" + "line\n\n" * 150 + "```"
-        assert code in [piece.text for piece in body_pieces(f"{PARAGRAPH}\n\n{code}\n\n{PARAGRAPH}")]
+        assert code in [chunk.text for chunk in body_chunks(f"{PARAGRAPH}\n\n{code}\n\n{PARAGRAPH}")]
 
     def test_paragraphs_are_kept_whole_when_they_fit(self) -> None:
-        pieces = body_pieces("\n\n".join([PARAGRAPH] * 6))
-        assert [piece.text.count(PARAGRAPH.strip()) for piece in pieces] == [2, 2, 2]
+        chunks = body_chunks("\n\n".join([PARAGRAPH] * 6))
+        assert [chunk.text.count(PARAGRAPH.strip()) for chunk in chunks] == [2, 2, 2]
 
 
 class TestCutting:
     def test_a_long_paragraph_is_cut_between_sentences(self) -> None:
-        pieces = body_pieces(PARAGRAPH * 10)
-        assert all(piece.text.endswith("flat.") for piece in pieces)
-        assert all(len(piece.text) > PIECE_CHARS // 2 for piece in pieces[:-1])
+        chunks = body_chunks(PARAGRAPH * 10)
+        assert all(chunk.text.endswith("flat.") for chunk in chunks)
+        assert all(len(chunk.text) > CHUNK_CHARS // 2 for chunk in chunks[:-1])
 
     def test_a_long_list_is_cut_between_lines(self) -> None:
-        pieces = body_pieces("\n".join(f"- item {i}. and more of it" for i in range(200)))
-        assert all(piece.text.startswith("- item") for piece in pieces)
+        chunks = body_chunks("\n".join(f"- item {i}. and more of it" for i in range(200)))
+        assert all(chunk.text.startswith("- item") for chunk in chunks)
 
     def test_text_without_sentences_is_cut_between_words(self) -> None:
-        pieces = body_pieces("word " * 1_000)
-        assert all(set(piece.text.split()) == {"word"} for piece in pieces)
+        chunks = body_chunks("word " * 1_000)
+        assert all(set(chunk.text.split()) == {"word"} for chunk in chunks)
 
     def test_chinese_is_cut_at_its_own_sentence_ends(self) -> None:
-        pieces = body_pieces("把纸的一角折到中间，然后压平。" * 300)
-        assert all(piece.text.endswith("。") for piece in pieces)
+        chunks = body_chunks("把纸的一角折到中间，然后压平。" * 300)
+        assert all(chunk.text.endswith("。") for chunk in chunks)
 
     def test_chinese_without_punctuation_is_cut_to_size(self) -> None:
-        pieces = body_pieces("紙" * 5_000)
-        assert "".join(piece.text for piece in pieces) == "紙" * 5_000
-        assert max(len(piece.text) for piece in pieces) == PIECE_CHARS
+        chunks = body_chunks("紙" * 5_000)
+        assert "".join(chunk.text for chunk in chunks) == "紙" * 5_000
+        assert max(len(chunk.text) for chunk in chunks) == CHUNK_CHARS
 
     def test_latin_words_inside_chinese_are_not_cut(self) -> None:
-        pieces = body_pieces("用paper折" * 1_000)
-        assert sum(piece.text.count("paper") for piece in pieces) == 1_000
+        chunks = body_chunks("用paper折" * 1_000)
+        assert sum(chunk.text.count("paper") for chunk in chunks) == 1_000
 
     def test_a_composed_character_is_not_cut(self) -> None:
-        pieces = body_pieces("か\u3099" * 2_000)
-        assert all(piece.text.startswith("か") for piece in pieces)
+        chunks = body_chunks("か\u3099" * 2_000)
+        assert all(chunk.text.startswith("か") for chunk in chunks)
 
-    def test_a_word_longer_than_a_piece_is_cut(self) -> None:
-        pieces = body_pieces("x" * 3_000)
-        assert [len(piece.text) for piece in pieces] == [1_200, 1_200, 600]
+    def test_a_word_longer_than_a_chunk_is_cut(self) -> None:
+        chunks = body_chunks("x" * 3_000)
+        assert [len(chunk.text) for chunk in chunks] == [1_200, 1_200, 600]
 
     @pytest.mark.parametrize("length", [80_000, 1_000_000])
-    def test_a_very_long_document_gets_longer_pieces_and_loses_nothing(self, length: int) -> None:
+    def test_a_very_long_document_gets_longer_chunks_and_loses_nothing(self, length: int) -> None:
         body = (PARAGRAPH + "\n\n") * (length // len(PARAGRAPH))
-        pieces = body_pieces(body)
-        assert len(pieces) < MAX_PIECES
-        assert [word for piece in pieces for word in piece.text.split()] == body.split()
+        chunks = body_chunks(body)
+        assert len(chunks) < MAX_CHUNKS
+        assert [word for chunk in chunks for word in chunk.text.split()] == body.split()
 
 
 class TestEmbeddedText:
@@ -122,18 +122,18 @@ class TestEmbeddedText:
     def test_is_never_empty(self) -> None:
         assert embedded_text(document("", "---", ""))
 
-    def test_pieces_are_embedded_with_the_name_of_their_document(self) -> None:
+    def test_chunks_are_embedded_with_the_name_of_their_document(self) -> None:
         short = document("# Title\n\nText.", "fold-paper_crane")
-        assert piece_texts(short, split(short)) == ["fold paper crane. # Title\n\nText."]
+        assert chunk_texts(short, split(short)) == ["fold paper crane. # Title\n\nText."]
 
-    def test_the_first_three_body_pieces_are_embedded_in_order(self) -> None:
+    def test_the_first_three_body_chunks_are_embedded_in_order(self) -> None:
         long = document((PARAGRAPH + "\n\n") * 20)
-        pieces = split(long)
-        assert len(pieces) > 5
-        assert piece_texts(long, pieces) == [f"fold crane. {piece.text}" for piece in pieces[1:4]]
+        chunks = split(long)
+        assert len(chunks) > 5
+        assert chunk_texts(long, chunks) == [f"fold crane. {chunk.text}" for chunk in chunks[1:4]]
 
-    def test_a_document_without_body_has_no_piece_to_embed(self) -> None:
-        assert piece_texts(document(""), split(document(""))) == []
+    def test_a_document_without_body_has_no_chunk_to_embed(self) -> None:
+        assert chunk_texts(document(""), split(document(""))) == []
 
 
 class TestReadLines:
@@ -189,31 +189,31 @@ BODIES = st.lists(st.sampled_from(BLOCKS) | ANY_TEXT, max_size=30).map("".join)
 
 @settings(deadline=None)
 @given(BODIES)
-def test_pieces_hold_every_character_but_white_space_in_order(body: str) -> None:
+def test_chunks_hold_every_character_but_white_space_in_order(body: str) -> None:
     whole = document(body)
-    pieces = split(whole)
-    assert [piece.ordinal for piece in pieces] == list(range(len(pieces)))
+    chunks = split(whole)
+    assert [chunk.ordinal for chunk in chunks] == list(range(len(chunks)))
     position = 0
-    for piece in pieces[1:]:
-        assert not whole.body[position : piece.start].strip()
-        assert piece.text == whole.body[piece.start : piece.end] == piece.text.strip() != ""
-        position = piece.end
+    for chunk in chunks[1:]:
+        assert not whole.body[position : chunk.span_start].strip()
+        assert chunk.text == whole.body[chunk.span_start : chunk.span_end] == chunk.text.strip() != ""
+        position = chunk.span_end
     assert not whole.body[position:].strip()
 
 
 @settings(deadline=None)
 @given(BODIES)
-def test_pieces_are_neither_too_long_nor_too_many(body: str) -> None:
-    pieces = split(document(body))
-    assert all(len(piece.text) <= PIECE_CHARS for piece in pieces[1:])
-    assert len(pieces) <= MAX_PIECES
+def test_chunks_are_neither_too_long_nor_too_many(body: str) -> None:
+    chunks = split(document(body))
+    assert all(len(chunk.text) <= CHUNK_CHARS for chunk in chunks[1:])
+    assert len(chunks) <= MAX_CHUNKS
 
 
 @settings(deadline=None)
 @given(BODIES)
-def test_a_word_that_fits_a_piece_is_not_cut(body: str) -> None:
+def test_a_word_that_fits_a_chunk_is_not_cut(body: str) -> None:
     whole = document(body)
-    borders = {piece.end for piece in split(whole)[1:]} | {piece.start for piece in split(whole)[1:]}
+    borders = {chunk.span_end for chunk in split(whole)[1:]} | {chunk.span_start for chunk in split(whole)[1:]}
     for word in re.finditer(r"(?<!\S)[A-Za-z]+(?!\S)", whole.body):
-        if len(word[0]) <= PIECE_CHARS:
+        if len(word[0]) <= CHUNK_CHARS:
             assert not borders & set(range(word.start() + 1, word.end()))

@@ -1,55 +1,31 @@
-"""Cuts a document into the pieces that are embedded and that are shown as the matching passage."""
+"""Cuts a document into the chunks that are embedded and that are shown as the matching passage."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import msgspec
 
 from indexer.document import SkillDocument
 from indexer.markdown import Line, read_lines
+from store.contract.catalogue import Chunk
 
-# Raise it when the same document would give other pieces or other embedded texts: the index is then built anew.
-PIECES_SCHEMA = 2
+# Raise it when the same document would give other chunks or other embedded texts: the index is then built anew.
+CHUNKS_SCHEMA = 2
 
-PIECE_CHARS = 1_200
-MAX_PIECES = 64
+CHUNK_CHARS = 1_200
+MAX_CHUNKS = 64
 HEAD_CHARS = 1_200
 # Three more gain nothing that can be measured, and each costs index time and room.
-EMBEDDED_PIECES = 3
+EMBEDDED_CHUNKS = 3
 
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]?(?=\s)|[\u3002\uff01\uff1f\uff1b][\u300d\u300f\u201d\uff09]?")
 # Scripts written without spaces between words: kana and Han, with their punctuation and full-width forms.
 _UNSPACED = re.compile(r"[\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _NOT_SPACE = re.compile(r"\S")
 _JOINER = "\N{ZERO WIDTH JOINER}"
-
-
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a document.
-
-    Attributes
-    ----------
-    ordinal : int
-        Position in the document, from 0.
-    kind : {'summary', 'body'}
-    heading : str
-        The Markdown heading that the piece begins under; empty for the summary and above the first heading.
-    text : str
-        For a body piece exactly ``body[start:end]``.
-    start, end : int
-        Span in characters of the body; both 0 for the summary.
-    """
-
-    ordinal: int
-    kind: Literal["summary", "body"]
-    heading: str
-    text: str
-    start: int
-    end: int
 
 
 class _Block(msgspec.Struct, frozen=True):
@@ -61,28 +37,35 @@ class _Block(msgspec.Struct, frozen=True):
     starts_section: bool
 
 
-def split(document: SkillDocument) -> list[Piece]:
-    """Cut a document into a summary and at most 63 body pieces that together hold every word of the body.
+def split(document: SkillDocument) -> list[Chunk]:
+    """Cut a document into a summary and at most 63 body chunks that together hold every word of the body.
 
-    Pieces follow the text without overlap; between two of them there is only white space, or nothing where a run
+    Chunks follow the text without overlap; between two of them there is only white space, or nothing where a run
     without spaces (CJK) was cut. Their aim is 1,200 characters: they end before a heading when they have a third of
     that, else between paragraphs, and only where a paragraph is longer inside it, at the end of a line or sentence or
     else between words. A word is cut only when it is longer than 1,200 characters. In documents that would need more
-    pieces than there may be, the aim is doubled until they do not.
+    chunks than there may be, the aim is doubled until they do not.
     """
-    summary = Piece(ordinal=0, kind="summary", heading="", text=_summary(document), start=0, end=0)
+    summary = Chunk(ordinal=0, kind="summary", heading="", text=_summary(document), span_start=0, span_end=0)
     blocks = list(_sections(document.body))
-    aim_chars = PIECE_CHARS
-    while aim_chars * MAX_PIECES < len(document.body):
+    aim_chars = CHUNK_CHARS
+    while aim_chars * MAX_CHUNKS < len(document.body):
         aim_chars *= 2
     spans = _pack(document.body, blocks, aim_chars)
-    while len(spans) >= MAX_PIECES:
+    while len(spans) >= MAX_CHUNKS:
         aim_chars *= 2
         spans = _pack(document.body, blocks, aim_chars)
     return [
         summary,
         *(
-            Piece(ordinal=i, kind="body", heading=heading, text=document.body[start:end], start=start, end=end)
+            Chunk(
+                ordinal=i,
+                kind="body",
+                heading=heading,
+                text=document.body[start:end],
+                span_start=start,
+                span_end=end,
+            )
             for i, (start, end, heading) in enumerate(spans, start=1)
         ),
     ]
@@ -96,13 +79,13 @@ def embedded_text(document: SkillDocument) -> str:
     return f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}".strip()
 
 
-def piece_texts(document: SkillDocument, pieces: Sequence[Piece]) -> list[str]:
-    """Return the texts whose vectors stand for the first 3 body pieces of a document, in order, each with its name.
+def chunk_texts(document: SkillDocument, chunks: Sequence[Chunk]) -> list[str]:
+    """Return the texts whose vectors stand for the first 3 body chunks of a document, in order, each with its name.
 
-    A piece alone hardly says what it is about. A document without a body has none.
+    A chunk alone hardly says what it is about. A document without a body has none.
     """
-    body = [piece for piece in pieces if piece.kind == "body"]
-    return [f"{_spoken_name(document)}. {piece.text}" for piece in body[:EMBEDDED_PIECES]]
+    body = [chunk for chunk in chunks if chunk.kind == "body"]
+    return [f"{_spoken_name(document)}. {chunk.text}" for chunk in body[:EMBEDDED_CHUNKS]]
 
 
 def _summary(document: SkillDocument) -> str:
@@ -165,7 +148,7 @@ def _text_start(line: Line) -> int:
 
 
 def _pack(body: str, blocks: list[_Block], aim_chars: int) -> list[tuple[int, int, str]]:
-    """Return (start, end, heading) of pieces of at most `aim_chars`, made of whole blocks where those fit."""
+    """Return (start, end, heading) of chunks of at most `aim_chars`, made of whole blocks where those fit."""
     spans: list[tuple[int, int, str]] = []
     start = end = 0
     heading = ""
@@ -189,7 +172,7 @@ def _pack(body: str, blocks: list[_Block], aim_chars: int) -> list[tuple[int, in
 
 
 def _find_cut(body: str, start: int, limit: int) -> int:
-    """Return the best place in (start, limit] to end a piece, given that the text goes on beyond `limit`."""
+    """Return the best place in (start, limit] to end a chunk, given that the text goes on beyond `limit`."""
     middle = (start + limit) // 2
     line_end = body.rfind("\n", middle, limit + 1)
     if line_end > 0:
@@ -197,13 +180,13 @@ def _find_cut(body: str, start: int, limit: int) -> int:
     sentence_ends = [match.end() for match in _SENTENCE_END.finditer(body, middle, limit)]
     if sentence_ends:
         return sentence_ends[-1]
-    # Longer pieces look back no further, so that megabytes without a space are not read again for every cut.
-    earliest = max(start, limit - PIECE_CHARS)
+    # Longer chunks look back no further, so that megabytes without a space are not read again for every cut.
+    earliest = max(start, limit - CHUNK_CHARS)
     return next((i for i in range(limit, earliest, -1) if _is_border(body, i)), limit)
 
 
 def _is_border(body: str, i: int) -> bool:
-    """Whether a piece may end before the character at `i` without cutting a word or a character that is composed."""
+    """Whether a chunk may end before the character at `i` without cutting a word or a character that is composed."""
     before, after = body[i - 1], body[i]
     if before.isspace() or after.isspace():
         return True

@@ -1,4 +1,4 @@
-"""Where judged questions come from: a file, recorded choices, or the documents themselves."""
+"""Where judged queries come from: a file, recorded choices, or the documents themselves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from service.evaluation.judgements import SERVES, InvalidJudgements, JudgedQuestion, length_of, read_judgements
-from service.search.questions import InvalidQuestion, checked_question
+from service.evaluation.judgements import SERVES, InvalidJudgements, JudgedQuery, length_of, read_judgements
+from service.search.queries import InvalidQuery, checked_query
 from store.contract.catalogue import Chunk, SkillRecord
 from store.protocol import Store
 
@@ -28,19 +28,19 @@ _COPIES_AMONG: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Judged questions, and what must be known to read figures made of them, in words."""
+    """Judged queries, and what must be known to read figures made of them, in words."""
 
-    questions: list[JudgedQuestion]
+    queries: list[JudgedQuery]
     notes: list[str] = field(default_factory=list)
 
 
 def read_judged(path: Path, store: Store) -> Judged:
-    """Read a file of judged questions, and leave out what the catalogue does not have.
+    """Read a file of judged queries, and leave out what the catalogue does not have.
 
     Raises
     ------
     InvalidJudgements
-        When the file cannot be read, a line is no judged question, or no question is left to ask.
+        When the file cannot be read, a line is no judged query, or no query is left to ask.
     """
     found, unknown, lost = [], [], 0
     for given in read_judgements(path):
@@ -56,14 +56,14 @@ def read_judged(path: Path, store: Store) -> Judged:
         named = ", ".join(dict.fromkeys(unknown))
         notes.append(f"{len(set(unknown))} expected skills are not in the catalogue and were left out: {named}")
     if lost:
-        notes.append(f"{lost} questions were left out: no skill that serves them (grade 2) is in the catalogue")
+        notes.append(f"{lost} queries were left out: no skill that serves them (grade 2) is in the catalogue")
     if not found:
-        raise InvalidJudgements(f"{path} has no question whose expected skill is indexed; " + "; ".join(notes))
+        raise InvalidJudgements(f"{path} has no query whose expected skill is indexed; " + "; ".join(notes))
     return Judged(found, notes)
 
 
-def recorded_questions(store: Store) -> Judged:
-    """Make judged questions of recorded searches: what was taken from the list and completed served the question.
+def recorded_queries(store: Store) -> Judged:
+    """Make judged queries of recorded searches: what was taken from the list and completed served the query.
 
     Raises
     ------
@@ -76,22 +76,22 @@ def recorded_questions(store: Store) -> Judged:
     for choice in store.recorded_choices(limit=MOST_CHOICES):
         if choice.outcome != "completed" or not choice.served:
             continue
-        question = store.search(choice.search_id).query
-        if question is None:
+        query = store.search(choice.search_id).query
+        if query is None:
             untold += 1
             continue
-        expected[question][choice.skill_name] = SERVES
+        expected[query][choice.skill_name] = SERVES
         positions[choice.skill_name == choice.served[0].skill_name] += 1
     present = store.skills_named(sorted({name for grades in expected.values() for name in grades}))
     found = [
-        JudgedQuestion(question, served, length_of(question))
-        for question, grades in sorted(expected.items())
+        JudgedQuery(query, served, length_of(query))
+        for query, grades in sorted(expected.items())
         if (served := {name: grade for name, grade in grades.items() if name in present})
     ]
     if not found:
         raise InvalidJudgements(
             "no skill that was taken from a search has been completed yet, so there is nothing to judge by; record "
-            "uses with the search_id of the answer they came from, or give --questions FILE"
+            "uses with the search_id of the answer they came from, or give --queries FILE"
         )
     bias = (
         f"made of {positions.total()} completed choices; {positions[True] / positions.total():.0%} of them took what "
@@ -100,12 +100,12 @@ def recorded_questions(store: Store) -> Judged:
     )
     notes = [bias]
     if untold:
-        notes.append(f"{untold} choices were left out: the text of their question was not kept")
+        notes.append(f"{untold} choices were left out: the text of their query was not kept")
     return Judged(found, notes)
 
 
-def self_check_questions(store: Store, *, count: int, seed: int = 0) -> Judged:
-    """Make questions of the documents' own words: each is asked for by a part of itself.
+def self_check_queries(store: Store, *, count: int, seed: int = 0) -> Judged:
+    """Make queries of the documents' own words: each is asked for by a part of itself.
 
     Two kinds: what the description says of when to use the skill, and a sentence of the body below its beginning.
     Near-identical skills count as the one that is asked for.
@@ -132,11 +132,11 @@ def self_check_questions(store: Store, *, count: int, seed: int = 0) -> Judged:
             ("section", _passage(chunks.get(skill.skill_name, []), rng)),
         ):
             if text is not None:
-                found.append(JudgedQuestion(text, expected, kind))
+                found.append(JudgedQuery(text, expected, kind))
     if not found:
         raise InvalidJudgements(
             f"the {len(skills)} indexed documents have nothing to ask them for, neither a “use when …” nor prose below "
-            "their beginning; index more with `skillrank index ROOT…`, or give --questions FILE"
+            "their beginning; index more with `skillrank index ROOT…`, or give --queries FILE"
         )
     limits = (
         f"made of the words of {len(drawn)} documents out of {len(skills)}. It finds skills that cannot be found by "
@@ -166,7 +166,7 @@ def _use_when(skill: SkillRecord) -> str | None:
 
 
 def _passage(chunks: Sequence[Chunk], rng: random.Random) -> str | None:
-    """Return a sentence of a piece other than the first, which the document's vector is made of."""
+    """Return a sentence of a chunk other than the first, which the document's vector is made of."""
     below = [_CODE.sub("\n\n", chunk.text) for chunk in chunks if chunk.kind == "body"][1:]
     prose = [part for text in below for part in _SENTENCE.split(text) if _is_prose(part)]
     sentences = [text for part in prose if (text := _askable(part))]
@@ -184,6 +184,6 @@ def _askable(text: str) -> str | None:
     if len(words) < _FEWEST_WORDS or not any(word.isalpha() for word in words):
         return None
     try:
-        return checked_question(" ".join(words[:_MOST_WORDS]))
-    except InvalidQuestion:
+        return checked_query(" ".join(words[:_MOST_WORDS]))
+    except InvalidQuery:
         return None

@@ -1,4 +1,4 @@
-"""The vectors of documents' first pieces: read for the few skills that a search asks about, never held in memory."""
+"""The vectors of documents' first chunks: read for the few skills that a search asks about, never held in memory."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from store.sqlite.rows import encode, rows
 
 _STORED: Final = np.dtype("<f2")
 _WRITE: Final = """
-INSERT INTO skill_piece_vectors(skill_id, generation, vectors) VALUES (?1, ?2, ?3)
+INSERT INTO skill_chunk_vectors(skill_id, generation, vectors) VALUES (?1, ?2, ?3)
 ON CONFLICT DO UPDATE SET vectors = excluded.vectors
 """
-_FORGET: Final = "DELETE FROM skill_piece_vectors WHERE skill_id = ? AND generation = ?"
-_FORGET_SKILL: Final = "DELETE FROM skill_piece_vectors WHERE skill_id = ?"
-_FORGET_GENERATION: Final = "DELETE FROM skill_piece_vectors WHERE generation = ?"
-# Vectors of another dimension than the question's, of a generation that was published meanwhile, cannot be compared.
+_FORGET: Final = "DELETE FROM skill_chunk_vectors WHERE skill_id = ? AND generation = ?"
+_FORGET_SKILL: Final = "DELETE FROM skill_chunk_vectors WHERE skill_id = ?"
+_FORGET_GENERATION: Final = "DELETE FROM skill_chunk_vectors WHERE generation = ?"
+# Vectors of another dimension than the query's, of a generation that was published meanwhile, cannot be compared.
 _LIVE: Final = """
 SELECT p.skill_id, p.vectors FROM index_state i, json_each(?) wanted
-JOIN skill_piece_vectors p ON p.skill_id = wanted.value AND p.generation = i.generation
+JOIN skill_chunk_vectors p ON p.skill_id = wanted.value AND p.generation = i.generation
 WHERE i.status = 'live' AND i.dimension = ?
 """
 
 
-def write_pieces(
+def write_chunks(
     connection: apsw.Connection, skill_id: int, generation: int, vectors: NDArray[np.float32] | None
 ) -> None:
     """Keep these vectors of a skill in place of any that the generation has; None or no rows keep none."""
@@ -38,20 +38,20 @@ def write_pieces(
         connection.execute(_WRITE, (skill_id, generation, vectors.astype(_STORED).tobytes()))
 
 
-def forget_skill_pieces(connection: apsw.Connection, skill_id: int) -> None:
+def forget_skill_chunks(connection: apsw.Connection, skill_id: int) -> None:
     """Drop a skill's vectors, those of every generation."""
     connection.execute(_FORGET_SKILL, (skill_id,))
 
 
-def forget_generation_pieces(connection: apsw.Connection, generation: int) -> None:
+def forget_generation_chunks(connection: apsw.Connection, generation: int) -> None:
     """Drop a generation's vectors, those of every skill."""
     connection.execute(_FORGET_GENERATION, (generation,))
 
 
-def piece_similarities(
+def chunk_similarities(
     connection: apsw.Connection, skill_ids: Sequence[int], windows: NDArray[np.float32]
 ) -> dict[int, NDArray[np.float32]]:
-    """See `store.protocol.Retrieval.piece_similarities`."""
+    """See `store.protocol.Retrieval.chunk_similarities`."""
     if not len(windows):
         return {}
     found = rows(connection, _LIVE, (encode(list(skill_ids)), windows.shape[1]))

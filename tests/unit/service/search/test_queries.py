@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.search.passages import EXCERPT_CHARACTERS, SoughtWords, best_passage, excerpt
-from service.search.questions import MAX_CHARACTERS, MAX_WINDOWS, InvalidQuestion, checked_question, windows
+from service.search.queries import MAX_CHARACTERS, MAX_WINDOWS, InvalidQuery, checked_query, windows
 from store.contract.catalogue import Chunk
 from store.contract.retrieval import Term
 
@@ -23,19 +23,19 @@ from store.contract.retrieval import Term
         ("?!* --", "no word"),
     ],
 )
-def test_a_question_that_cannot_be_asked_is_refused_with_what_to_change(text: str, said: str) -> None:
-    with pytest.raises(InvalidQuestion, match=said.replace("+", r"\+")):
-        checked_question(text)
+def test_a_query_that_cannot_be_asked_is_refused_with_what_to_change(text: str, said: str) -> None:
+    with pytest.raises(InvalidQuery, match=said.replace("+", r"\+")):
+        checked_query(text)
 
 
 @given(st.text(max_size=300))
 def test_whatever_passes_the_check_is_plain_text_with_a_word(text: str) -> None:
     try:
-        question = checked_question(text)
-    except InvalidQuestion:
+        query = checked_query(text)
+    except InvalidQuery:
         return
-    assert question == text.strip()
-    assert any(character.isalnum() for character in question)
+    assert query == text.strip()
+    assert any(character.isalnum() for character in query)
 
 
 @given(st.lists(st.text("abc", min_size=1, max_size=5), min_size=1, max_size=600))
@@ -45,7 +45,7 @@ def test_windows_hold_every_word_in_order(words: list[str]) -> None:
     assert len(cut) <= MAX_WINDOWS
 
 
-def test_a_short_question_is_its_only_window() -> None:
+def test_a_short_query_is_its_only_window() -> None:
     assert windows("fix my types") == ["fix my types"]
 
 
@@ -53,34 +53,34 @@ def sought(*words: str) -> SoughtWords:
     return SoughtWords([Term(word, word, 1) for word in words])
 
 
-def piece(ordinal: int, text: str, heading: str = "") -> Chunk:
+def chunk(ordinal: int, text: str, heading: str = "") -> Chunk:
     kind = "summary" if ordinal == 0 else "body"
     return Chunk(ordinal=ordinal, kind=kind, heading=heading, text=text, span_start=0, span_end=len(text))
 
 
-def test_the_passage_with_most_of_the_questions_words_is_chosen() -> None:
-    pieces = [piece(0, "flaky failing tests"), piece(1, "install it"), piece(2, "rerun the failed tests", "Flaky")]
-    chosen = best_passage(sought("flaky", "failing", "tests"), pieces)
+def test_the_passage_with_most_of_the_queries_words_is_chosen() -> None:
+    chunks = [chunk(0, "flaky failing tests"), chunk(1, "install it"), chunk(2, "rerun the failed tests", "Flaky")]
+    chosen = best_passage(sought("flaky", "failing", "tests"), chunks)
     assert chosen is not None
     assert chosen.ordinal == 2
 
 
-def test_without_a_shared_word_the_nearest_of_the_embedded_pieces_is_shown() -> None:
-    pieces = [piece(0, "flaky"), piece(1, "rerun the tests"), piece(2, "rest"), piece(3, "end"), piece(4, "notes")]
-    assert best_passage(sought("spreadsheet"), pieces, [0.1, 0.3, 0.2]) is pieces[2]
-    assert best_passage(sought("spreadsheet"), pieces, [-0.3, -0.3, -0.2]) is pieces[3]
+def test_without_a_shared_word_the_nearest_of_the_embedded_chunks_is_shown() -> None:
+    chunks = [chunk(0, "flaky"), chunk(1, "rerun the tests"), chunk(2, "rest"), chunk(3, "end"), chunk(4, "notes")]
+    assert best_passage(sought("spreadsheet"), chunks, [0.1, 0.3, 0.2]) is chunks[2]
+    assert best_passage(sought("spreadsheet"), chunks, [-0.3, -0.3, -0.2]) is chunks[3]
 
 
-def test_among_pieces_that_hold_equally_much_the_nearest_is_shown() -> None:
-    pieces = [piece(1, "flaky tests"), piece(2, "rest"), piece(3, "tests are flaky"), piece(4, "flaky, tests")]
-    assert best_passage(sought("flaky", "tests"), pieces, [0.1, 0.9, 0.2]) is pieces[2]
+def test_among_chunks_that_hold_equally_much_the_nearest_is_shown() -> None:
+    chunks = [chunk(1, "flaky tests"), chunk(2, "rest"), chunk(3, "tests are flaky"), chunk(4, "flaky, tests")]
+    assert best_passage(sought("flaky", "tests"), chunks, [0.1, 0.9, 0.2]) is chunks[2]
     # No vector tells of the last one; of the others none holds as much.
-    assert best_passage(sought("flaky", "tests"), pieces[1:2] * 3 + pieces[3:], [0.1, 0.9, 0.2]) is pieces[3]
+    assert best_passage(sought("flaky", "tests"), chunks[1:2] * 3 + chunks[3:], [0.1, 0.9, 0.2]) is chunks[3]
 
 
 def test_nearness_never_beats_a_word() -> None:
-    pieces = [piece(1, "rest"), piece(2, "rerun the tests")]
-    assert best_passage(sought("tests"), pieces, [0.9, 0.1]) is pieces[1]
+    chunks = [chunk(1, "rest"), chunk(2, "rerun the tests")]
+    assert best_passage(sought("tests"), chunks, [0.9, 0.1]) is chunks[1]
 
 
 def test_texts_that_hold_the_same_words_hold_equally_much_in_any_order() -> None:
@@ -91,16 +91,16 @@ def test_texts_that_hold_the_same_words_hold_equally_much_in_any_order() -> None
 
 
 def test_without_a_shared_word_or_known_nearness_the_beginning_is_shown() -> None:
-    chosen = best_passage(sought("spreadsheet"), [piece(0, "flaky"), piece(1, "rerun the tests"), piece(2, "rest")])
+    chosen = best_passage(sought("spreadsheet"), [chunk(0, "flaky"), chunk(1, "rerun the tests"), chunk(2, "rest")])
     assert chosen is not None
     assert chosen.ordinal == 1
-    assert best_passage(sought("flaky"), [piece(0, "flaky")]) is None
+    assert best_passage(sought("flaky"), [chunk(0, "flaky")]) is None
 
 
 def test_a_rare_word_says_more_than_two_common_ones() -> None:
     words = SoughtWords([Term("run", "run", 3000), Term("code", "code", 2500), Term("kinase", "kinas", 3)])
-    pieces = [piece(1, "run the code"), piece(2, "dock the kinase")]
-    assert best_passage(words, pieces) is pieces[1]
+    chunks = [chunk(1, "run the code"), chunk(2, "dock the kinase")]
+    assert best_passage(words, chunks) is chunks[1]
     assert words.words_in("run the code on a kinase") == ["kinase", "code", "run"]
 
 
@@ -110,12 +110,12 @@ def test_what_is_left_of_contractions_is_not_shown() -> None:
     assert sought("数", "据").words_in("数据") == ["数", "据"]
 
 
-def test_an_excerpt_stands_where_most_of_the_question_is() -> None:
+def test_an_excerpt_stands_where_most_of_the_query_is() -> None:
     text = "alpha " + "hay " * 200 + "alpha beta gamma " + "hay " * 200 + "beta"
     assert "alpha beta gamma" in excerpt(sought("alpha", "beta", "gamma"), text)
 
 
-def test_matched_words_come_in_the_questions_order_each_once() -> None:
+def test_matched_words_come_in_the_queries_order_each_once() -> None:
     assert sought("types", "mypy", "types").words_in("mypy reports types") == ["types", "mypy"]
 
 

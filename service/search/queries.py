@@ -1,0 +1,68 @@
+"""What may be asked, and how a query is cut for the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from migrations.errors import SkillrankError
+
+MAX_CHARACTERS: Final = 20_000
+WINDOW_WORDS: Final = 150
+MAX_WINDOWS: Final = 40
+# A query a little longer than a window loses nothing by being read whole.
+_WHOLE_WORDS: Final = 200
+
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff]")
+
+
+class InvalidQuery(SkillrankError):
+    """A query that cannot be asked; the message says what to change."""
+
+
+def checked_query(text: str) -> str:
+    """Return `text` without the blanks around it.
+
+    Raises
+    ------
+    InvalidQuery
+        When it is empty, longer than `MAX_CHARACTERS`, holds control characters, or has no letter or digit.
+    """
+    query = text.strip()
+    if not query:
+        raise InvalidQuery("the query is empty; describe in a few words what you want to do")
+    if len(query) > MAX_CHARACTERS:
+        raise InvalidQuery(
+            f"the query has {len(query):,} characters; the limit is {MAX_CHARACTERS:,}: keep the part that says "
+            "what you want to do"
+        )
+    found = _CONTROL.search(query)
+    if found is not None:
+        raise InvalidQuery(
+            f"the query holds the control character U+{ord(found[0]):04X} at position {found.start()}; send plain text"
+        )
+    if not any(character.isalnum() for character in query):
+        raise InvalidQuery("the query has no word in it; describe in a few words what you want to do")
+    return query
+
+
+def respelled(query: str, corrections: Mapping[str, str]) -> str:
+    """Return the query with each of the words replaced by what it is taken for."""
+    if not corrections:
+        return query
+    words = "|".join(re.escape(word) for word in corrections)
+    return re.sub(rf"\b(?:{words})\b", lambda found: corrections[found[0]], query)
+
+
+def windows(query: str) -> list[str]:
+    """Cut a long query into consecutive windows of words; a short one is its only window.
+
+    A model reads a few hundred tokens and leaves the rest; a skill is as near as its nearest window. Shorter windows
+    were worse with the shipped model, which learnt from whole queries.
+    """
+    words = query.split()
+    if len(words) <= _WHOLE_WORDS:
+        return [query]
+    cut = [" ".join(words[start : start + WINDOW_WORDS]) for start in range(0, len(words), WINDOW_WORDS)]
+    return cut[:MAX_WINDOWS]

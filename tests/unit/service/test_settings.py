@@ -1,0 +1,49 @@
+"""Settings come from environment variables, and an error names the variable at fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.settings import InvalidSetting, Settings, read_settings
+from store.errors import InvalidRecord
+
+
+def test_without_variables_every_setting_has_its_default() -> None:
+    settings = read_settings({})
+    assert settings == Settings(data_dir=settings.data_dir)
+
+
+def test_every_kind_of_setting_is_read() -> None:
+    given = {"SKILLRANK_PORT": "9000", "SKILLRANK_LOG_LEVEL": "debug", "SKILLRANK_AGGREGATE_HOURS": "0.5"}
+    settings = read_settings(given)
+    assert (settings.port, settings.log_level, settings.aggregate_hours) == (9000, "debug", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SKILLRANK_PORT", "abc"),
+        ("SKILLRANK_PORT", "70000"),
+        ("SKILLRANK_LOG_LEVEL", "loud"),
+        ("SKILLRANK_OPEN_LIMIT_HOURS", "-1"),
+        ("SKILLRANK_KEEP_SEARCHES_DAYS", "soon"),
+        ("SKILLRANK_EXPLORE_SHARE", "2"),
+    ],
+)
+def test_an_error_names_the_variable_and_its_value(variable: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"^{variable}={value} cannot be used: "):
+        read_settings({variable: value})
+
+
+def test_the_privacy_setting_of_earlier_releases_still_counts() -> None:
+    assert not read_settings({"SKILLRANK_KEEP_QUESTIONS": "false"}).keep_queries
+    assert read_settings({"SKILLRANK_KEEP_QUESTIONS": "false", "SKILLRANK_KEEP_QUERIES": "true"}).keep_queries
+    with pytest.raises(InvalidRecord, match="SKILLRANK_KEEP_QUESTIONS"):
+        read_settings({"SKILLRANK_KEEP_QUESTIONS": "perhaps"})
+
+
+def test_the_data_folder_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SKILLRANK_DATA_DIR", str(tmp_path))
+    assert read_settings().database == tmp_path / "skillrank.db"
