@@ -1,12 +1,14 @@
-"""What every test may use: the size of property tests, and a clock that stands still."""
+"""What every test may use: the size of property tests, a clock that stands still, and what is made once for a run."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from migrations import MigrationRunner
@@ -40,8 +42,33 @@ def clock() -> StoppedClock:
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Make a folder once for the whole run, in whichever worker needs it first. Tests read it, or copy it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, draft = shared / name, shared / f"{name}.draft"
+        with FileLock(shared / f"{name}.lock"):
+            if not folder.exists():
+                draft.mkdir()
+                fill(draft)
+                draft.rename(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_file(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """An empty database of the newest schema, to be copied: migrating takes most of a short test's time."""
-    path = tmp_path_factory.mktemp("migrated") / "empty.db"
-    MigrationRunner(path).run_migrations()
-    return path
+    folder = once("migrated", lambda draft: MigrationRunner(draft / "empty.db").run_migrations())
+    return folder / "empty.db"
+
+
+@pytest.fixture(scope="session")
+def default_models(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A models folder that holds the default model as a fresh installation exports it."""
+    from embeddings import DEFAULT_MODEL, load_encoder  # noqa: PLC0415  most runs of single tests need no model
+
+    return once("default-models", lambda draft: load_encoder(DEFAULT_MODEL, draft))

@@ -214,7 +214,7 @@ def test_other_content_under_the_same_id_is_a_conflict(store: Store, other: dict
         {"user_context": {"unknown": object()}},
         {"project_path": "/undecodable/\udcff"},
     ],
-    ids=repr,
+    ids=", ".join,
 )
 def test_a_start_that_breaks_a_rule_is_refused_and_leaves_nothing(store: Store, broken: dict[str, Any]) -> None:
     with pytest.raises(InvalidRecord):

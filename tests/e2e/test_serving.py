@@ -120,8 +120,9 @@ def test_a_killed_index_run_is_finished_by_the_next_one(
 
 
 def test_a_process_that_only_serves_does_not_import_torch(
-    skillrank: Command, environment: dict[str, str], library: Path
+    skillrank: Command, environment: dict[str, str], library: Path, default_models: Path
 ) -> None:
+    shutil.copytree(default_models, Path(environment["SKILLRANK_DATA_DIR"]) / "models")
     environment["SKILLRANK_MODEL"] = "all-MiniLM-L6-v2"
     assert skillrank("index", library).returncode == 0
     program = """

@@ -66,14 +66,8 @@ def one_torch_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def default_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(scope="session")
-def default_encoder(default_cache: Path) -> LoadedEncoder:
-    """The default model, exported as a fresh installation does it."""
-    return load_encoder(DEFAULT_MODEL, default_cache)
+def default_encoder(default_models: Path) -> LoadedEncoder:
+    return load_encoder(DEFAULT_MODEL, default_models)
 
 
 @pytest.fixture(scope="session")
@@ -270,8 +264,7 @@ def test_identity_dimension_and_limit_are_the_same_in_both_runtimes(
     assert {(run.model_id, run.dimension, run.max_tokens) for run in runs} == {(identify(DEFAULT_MODEL), 384, 256)}
 
 
-@pytest.mark.usefixtures("default_encoder")
-def test_an_existing_export_is_loaded_without_torch(default_cache: Path) -> None:
+def test_an_existing_export_is_loaded_without_torch(default_models: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from embeddings import load_encoder, DEFAULT_MODEL;"
         "loaded = load_encoder(DEFAULT_MODEL, Path(sys.argv[1]), allow_export=False);"
@@ -279,7 +272,7 @@ def test_an_existing_export_is_loaded_without_torch(default_cache: Path) -> None
         "print(loaded.runtime, *{'torch', 'transformers', 'sentence_transformers'} & set(sys.modules))"
     )
     said = subprocess.run(
-        [sys.executable, "-c", program, default_cache], capture_output=True, check=True, text=True
+        [sys.executable, "-c", program, default_models], capture_output=True, check=True, text=True
     ).stdout
     assert said.split() == ["onnx"]
 

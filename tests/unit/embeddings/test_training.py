@@ -66,19 +66,21 @@ def test_the_loss_falls(trained: tuple[Path, TrainingRecord]) -> None:
     assert np.mean(record.losses[-2:]) < np.mean(record.losses[:2]) / 2
 
 
-def test_what_was_learnt_is_found_through_the_export(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
+def test_what_was_learnt_is_found_through_the_export(
+    trained: tuple[Path, TrainingRecord], default_models: Path, tmp_path: Path
+) -> None:
     out, _ = trained
     queries = [text for document in DOCUMENTS for text in document.queries]
     ids = np.array([document.id for document in DOCUMENTS])
 
-    def hits(model: str) -> float:
-        loaded = load_encoder(model, tmp_path / "models")
+    def hits(model: str, models: Path) -> float:
+        loaded = load_encoder(model, models)
         assert loaded.runtime == "onnx"
         encoder = loaded.encoder
         texts = encoder.encode_documents([document.text for document in DOCUMENTS])
         return measure(encoder.encode_queries(queries), texts, np.repeat(ids, 2), ids).hit_at_1
 
-    assert hits(f"{DEFAULT_MODEL}+{out}") > hits(DEFAULT_MODEL)
+    assert hits(f"{DEFAULT_MODEL}+{out}", tmp_path) > hits(DEFAULT_MODEL, default_models)
 
 
 def test_the_record_beside_the_adapter_tells_how_it_was_made(trained: tuple[Path, TrainingRecord]) -> None:
