@@ -37,7 +37,7 @@ from embeddings import (
 )
 from embeddings import export as export_module
 from embeddings.export import LOWEST_COSINE, export_model
-from embeddings.layout import GRAPH_FILE, MANIFEST_FILE, TOKENIZER_FILE, export_folder
+from embeddings.layout import GRAPH_FILE, LAYOUT, MANIFEST_FILE, TOKENIZER_FILE, export_folder
 from embeddings.loading import load_export
 from embeddings.onnx_runtime import OnnxEncoder
 from embeddings.scale import Scale, write_scale
@@ -412,7 +412,7 @@ def lose_manifest(folder: Path) -> None:
 
 def set_older_layout(folder: Path) -> None:
     manifest = (folder / MANIFEST_FILE).read_text()
-    (folder / MANIFEST_FILE).write_text(manifest.replace('"layout": 1', '"layout": 0'))
+    (folder / MANIFEST_FILE).write_text(manifest.replace(f'"layout": {LAYOUT}', f'"layout": {LAYOUT - 1}'))
 
 
 def replace_by_file(folder: Path) -> None:
