@@ -16,10 +16,11 @@ from store.contract.operations import StoreHealth
 from store.errors import StoreUnavailable
 from store.sqlite import (
     KEPT,
-    backup_name,
+    list_backups,
     migrate_down,
     migrate_up,
     migration_status,
+    next_backup,
     prune_backups,
     schema_difference,
 )
@@ -49,7 +50,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say how the store is: read everything, compare it, name what is wrong; status 1 when something is."""
-    backups = sorted(backups_folder(data_dir).glob("*.db"))
+    backups = list_backups(backups_folder(data_dir))
     health: StoreHealth | None = None
     stale: list[str] = []
     with saying_errors():
@@ -87,8 +88,8 @@ def backup(
     """Write a checked copy of the database, with its sha256, while everything goes on."""
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         folder = backups_folder(data_dir)
-        report = store.backup(to or folder / backup_name(datetime.now(UTC)))
-        pruned = [] if to else prune_backups(folder, keep=keep)
+        report = store.backup(to or next_backup(folder, datetime.now(UTC)))
+        pruned = [] if to else prune_backups(folder, keep=keep, made=Path(report.path))
         if as_json:
             print_json({"backup": report, "pruned": [str(path) for path in pruned]})
             return
