@@ -153,6 +153,10 @@ def _print_health(health: StoreHealth, backups: list[Path], *, thorough: bool) -
         f"slow       {slow.name}: {slow.count} times over 100 ms, at worst {slow.worst_ms:.0f} ms"
         for slow in health.slow_queries
     ]
+    if health.lock_waits.count:
+        waits = health.lock_waits
+        times = "1 time" if waits.count == 1 else f"{waits.count} times"
+        lines.append(f"locked     waited {times} for another program, at worst {waits.longest_ms:.0f} ms")
     for line in lines:
         CONSOLE.print(line, highlight=False, soft_wrap=True)
 

@@ -10,12 +10,11 @@ from contextlib import closing, suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import apsw
-import sqlite_vec
 
 from migrations import MigrationRunner, SchemaMismatch
+from migrations.opening import open_file
 from store.contract.operations import BackupReport, RestoreReport
 from store.errors import InvalidRecord, StoreUnavailable
 from store.sqlite.backup_files import checksum_file, os_errors, partial_file, remove_leftovers
@@ -173,13 +172,8 @@ def _check(path: Path) -> tuple[int, int, int]:
 
 def _open_quietly(path: Path) -> apsw.Connection:
     # immutable: reading a backup must leave no -wal and -shm beside it. One with a log beside it needs them.
-    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(f"file:{quote(str(path.resolve()))}?{mode}", flags=flags)
-    connection.enable_load_extension(True)
-    connection.load_extension(sqlite_vec.loadable_path())
-    connection.enable_load_extension(False)
-    return connection
+    log = path.with_name(path.name + "-wal")
+    return open_file(path, readonly=True, immutable=not log.exists())
 
 
 def _free_name(path: Path) -> Path:

@@ -172,7 +172,7 @@ class SqliteEvidence:
             connection.execute(_LEARNT, (upto, revision))
             return True
 
-        return self._db.write("add_evidence", unit)
+        return self._db.offer("add_evidence", unit)()
 
     def evidence_since(self, epoch: int, revision: int, catalogue_seq: int) -> EvidenceChange:
         def query(connection: apsw.Connection) -> EvidenceChange:

@@ -133,7 +133,7 @@ class SqliteMetrics:
         if not fresh:
             bindings = (watermark, summary.refreshed_at, encode(summary))
             # Not waited for: it follows from the counts, whether or not it is kept.
-            self._db.submit("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
+            self._db.offer("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
         return summary
 
     def timeline(self, skill_name: str, *, window: timedelta, bucket: Bucket) -> list[TimelineBucket]:
