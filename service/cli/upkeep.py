@@ -11,7 +11,7 @@ import typer
 from service.catalogue.staleness import stale_documents
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
 from service.learning.outcomes import Learning
-from service.upkeep import sweep
+from service.upkeep import back_up, sweep
 from store.contract.operations import StoreHealth
 from store.errors import StoreUnavailable
 from store.sqlite import (
@@ -20,8 +20,6 @@ from store.sqlite import (
     migrate_down,
     migrate_up,
     migration_status,
-    next_backup,
-    prune_backups,
     schema_difference,
 )
 from store.sqlite import restore as restore_backup
@@ -38,8 +36,10 @@ def sweep_once(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print_json(done)
         return
     CONSOLE.print(
-        f"{done.abandoned_uses} open uses abandoned, {done.ended_sessions} idle sessions ended, queries of "
-        f"{done.forgotten_searches} searches and {done.forgotten_uses} uses forgotten",
+        f"{done.abandoned_uses} open uses abandoned, {done.ended_sessions} idle sessions ended, percentiles of "
+        f"{done.refreshed_percentiles} skills computed, queries of {done.forgotten_searches} searches and "
+        f"{done.forgotten_uses} uses forgotten",
+        soft_wrap=True,
         highlight=False,
     )
 
@@ -50,7 +50,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say how the store is: read everything, compare it, name what is wrong; status 1 when something is."""
-    backups = list_backups(backups_folder(data_dir))
+    backups = list_backups(settings_for(data_dir).backups_dir)
     health: StoreHealth | None = None
     stale: list[str] = []
     with saying_errors():
@@ -86,10 +86,9 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Write a checked copy of the database, with its sha256, while everything goes on."""
-    with saying_errors(), opened(settings_for(data_dir)) as (store, _):
-        folder = backups_folder(data_dir)
-        report = store.backup(to or next_backup(folder, datetime.now(UTC)))
-        pruned = [] if to else prune_backups(folder, keep=keep, made=Path(report.path))
+    settings = settings_for(data_dir)
+    with saying_errors(), opened(settings) as (store, _):
+        report, pruned = (store.backup(to), []) if to else back_up(store, settings, moment=datetime.now(UTC), keep=keep)
         if as_json:
             print_json({"backup": report, "pruned": [str(path) for path in pruned]})
             return
@@ -129,11 +128,6 @@ def restore(
                 highlight=False,
                 soft_wrap=True,
             )
-
-
-def backups_folder(data_dir: Path | None) -> Path:
-    """Return where `skillrank backup` keeps backups."""
-    return settings_for(data_dir).data_dir / "backups"
 
 
 def _print_health(health: StoreHealth, backups: list[Path], *, thorough: bool) -> None:

@@ -151,6 +151,12 @@ class Metrics(Protocol):
     def refresh_percentiles(self, skill_names: Sequence[str]) -> None:
         """Recompute p50, p95 and p99 of the durations of completed uses."""
 
+    def refresh_stale_percentiles(self) -> int:
+        """Recompute the percentiles of every skill with completed uses that they leave out; return how many.
+
+        Ending a session does this for the skills of the session; uses without one are left to this.
+        """
+
     def first_difference(self) -> str | None:
         """Recompute everything from the log; return the first difference in words, None when all is equal."""
 

@@ -47,6 +47,8 @@ SELECT m.skill_name, m.completed_invocations, m.failed_invocations,
        m.timed_completions, m.avg_duration_seconds, m.p50_duration_seconds, m.last_invoked
 FROM json_each(?) wanted JOIN skill_metrics m ON m.skill_name = wanted.value
 """
+# So few at a time that nobody waits long for the writer.
+_STALE_PERCENTILES: Final = "SELECT skill_name FROM skill_metrics WHERE percentile_count <> timed_completions LIMIT 20"
 _OVERALL: Final = """
 SELECT coalesce(sum(completed_invocations), 0), coalesce(sum(completed_invocations + abandoned_invocations), 0)
 FROM skill_metrics
@@ -194,6 +196,18 @@ class SqliteMetrics:
 
     def refresh_percentiles(self, skill_names: Sequence[str]) -> None:
         self._db.write("refresh_percentiles", lambda connection: refresh_percentiles(connection, skill_names))
+
+    def refresh_stale_percentiles(self) -> int:
+        def unit(connection: apsw.Connection) -> int:
+            # Looked up inside the unit: another process may have refreshed them meanwhile.
+            stale = [row[0] for row in rows(connection, _STALE_PERCENTILES)]
+            refresh_percentiles(connection, stale)
+            return len(stale)
+
+        total = 0
+        while self._db.read("stale_percentiles", lambda connection: rows(connection, _STALE_PERCENTILES)):
+            total += self._db.write("refresh_percentiles", unit)
+        return total
 
     def first_difference(self) -> str | None:
         return self._db.read("first_difference", first_difference, deadline_s=THOROUGH_DEADLINE_S)
