@@ -122,7 +122,10 @@ class Metrics(Protocol):
     """What the log adds up to, equal at every moment to a recomputation from it."""
 
     def skill_metrics(self, skill_name: str) -> SkillMetrics | None:
-        """Return one skill's metrics, None for a skill that was never used."""
+        """Return one skill's metrics, None for a skill that was never used.
+
+        The name may be given in any form that `Tracking.start_invocation` takes.
+        """
 
     def all_metrics(self) -> list[SkillMetrics]:
         """Return the metrics of every skill ever used, most used first, then by name."""

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
@@ -23,6 +23,7 @@ from store.errors import StoreUnavailable
 from store.sqlite.checkpoints import Checkpointer
 from store.sqlite.connection import RETRY_AFTER_S, open_connection, translated
 from store.sqlite.identity import FileIdentity
+from store.sqlite.names import fill_aliases
 from store.sqlite.occupancy import share
 from store.sqlite.readers import READ_DEADLINE_S, Readers
 from store.sqlite.writer import NOTED_WAIT_S, PATIENCE_S, Pending, Writer
@@ -156,6 +157,8 @@ class Database:
 
     def _start_writing(self) -> Writer:
         writing = open_connection(self.path, readonly=False)
+        with translated(), suppress(apsw.BusyError):  # then the next one to open does this
+            fill_aliases(writing)
         self._checkpointer = Checkpointer(self.path, writing)
         return Writer(writing, check=self.identity.check_written, noted=self._note_wait)
 
@@ -176,9 +179,10 @@ class Database:
 
     def _note_wait(self, waited_s: float) -> None:
         self.lock_waits.add(waited_s, self.now())
-        _log.warning(
-            "waited %.0f ms for another program's write lock", waited_s * 1000, extra={"waited_ms": waited_s * 1000}
-        )
+        # Processes that write at once wait for each other all the time; that is no reason to warn.
+        level = logging.WARNING if waited_s > PATIENCE_S else logging.INFO
+        waited_ms = round(waited_s * 1000)
+        _log.log(level, "waited %d ms for another program's write lock", waited_ms, extra={"waited_ms": waited_ms})
 
     def _noted(self, name: str, unit: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection], T]:
         def noted(connection: apsw.Connection) -> T:

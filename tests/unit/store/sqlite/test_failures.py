@@ -425,6 +425,7 @@ def test_while_another_program_holds_the_lock_few_callers_wait_and_reads_go_on(
 def test_what_waited_for_a_lock_is_written_when_it_is_free_and_the_wait_is_told(
     store: SqliteStore, other: apsw.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     waiting = threading.Thread(target=track, args=(store, "waited"))
     waiting.start()
     time.sleep(0.4)
