@@ -23,9 +23,9 @@ from store.errors import StoreUnavailable
 from store.sqlite.checkpoints import Checkpointer
 from store.sqlite.connection import RETRY_AFTER_S, open_connection, translated
 from store.sqlite.identity import FileIdentity
-from store.sqlite.names import fill_aliases
 from store.sqlite.occupancy import share
 from store.sqlite.readers import READ_DEADLINE_S, Readers
+from store.sqlite.renewal import renew
 from store.sqlite.writer import NOTED_WAIT_S, PATIENCE_S, Pending, Writer
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class Database:
     def _start_writing(self) -> Writer:
         writing = open_connection(self.path, readonly=False)
         with translated(), suppress(apsw.BusyError):  # then the next one to open does this
-            fill_aliases(writing)
+            renew(writing)
         self._checkpointer = Checkpointer(self.path, writing)
         return Writer(writing, check=self.identity.check_written, noted=self._note_wait)
 

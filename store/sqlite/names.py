@@ -91,17 +91,15 @@ def write_aliases(connection: apsw.Connection, skill_id: int) -> None:
         connection.executemany(_ADD, _aliases(*row))
 
 
+def aliases_missing(connection: apsw.Connection) -> bool:
+    """Return whether an earlier release indexed documents and none has aliases."""
+    return bool(value(connection, _TO_FILL))
+
+
 def fill_aliases(connection: apsw.Connection) -> None:
-    """Keep the forms of names for documents that an earlier release indexed; does nothing when that is done."""
-    if value(connection, _TO_FILL):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for row in rows(connection, _DOCUMENTS):
-                connection.executemany(_ADD, _aliases(*row))
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+    """Keep the forms of names of every document."""
+    for row in rows(connection, _DOCUMENTS):
+        connection.executemany(_ADD, _aliases(*row))
 
 
 def _aliases(
