@@ -42,10 +42,14 @@ def read_migrations(folder: Path) -> list[Migration]:
     Raises
     ------
     SchemaMismatch
-        When a file name is not of the form ``V<n>__<words>.sql``, a version comes twice or is left out, or a
-        rollback file is missing.
+        When `folder` is missing or holds no migration, a file name is not of the form ``V<n>__<words>.sql``, a
+        version occurs twice or is left out, or a rollback file is missing.
     """
+    if not folder.is_dir():
+        raise SchemaMismatch(f"there is no folder {folder} of migrations")
     migrations = [_read(path) for path in folder.glob("*.sql") if not path.name.endswith(".rollback.sql")]
+    if not migrations:
+        raise SchemaMismatch(f"{folder} holds no migration: their files are named like V1__initial_schema.sql")
     migrations.sort(key=lambda migration: migration.version)
     for expected, migration in enumerate(migrations, start=1):
         if migration.version != expected:

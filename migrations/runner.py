@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import apsw
-import sqlite_vec
 
 from migrations.errors import MigrationFailed, SchemaMismatch
 from migrations.files import SQLITE_MIGRATIONS, read_migrations
+from migrations.opening import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,12 +189,8 @@ class MigrationRunner:
         return None
 
     def _connect(self, *, readonly: bool = False) -> apsw.Connection:
-        flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        connection = apsw.Connection(str(self.db_path), flags=flags)
+        connection = open_file(self.db_path, readonly=readonly, create=True)
         connection.set_busy_timeout(round(_LOCK_WAIT_S * 1000))
-        connection.enable_load_extension(True)
-        connection.load_extension(sqlite_vec.loadable_path())
-        connection.enable_load_extension(False)
         connection.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL")
         return connection
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,6 +17,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
+from migrations.errors import SkillrankError
 from service import VERSION
 from service.analysis.aggregation import Aggregation
 from service.analysis.engine import Analysis
@@ -36,7 +39,7 @@ from service.ranking.exploration import Exploration
 from service.search.encoders import Encoders
 from service.search.engine import SkillSearch
 from service.settings import Settings
-from service.upkeep import sweep
+from service.upkeep import back_up, backup_due_s, sweep
 from store.errors import StoreUnavailable
 from store.protocol import Store
 from store.sqlite import open_store
@@ -78,6 +81,8 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             tasks.start_soon(_sweep, store, searching, settings)
             if settings.aggregate_hours is not None:
                 tasks.start_soon(_aggregate, aggregation, settings.aggregate_hours)
+            if settings.backup_hours is not None:
+                tasks.start_soon(_back_up, store, settings, settings.backup_hours)
             if watch:
                 tasks.start_soon(indexing.watch)
             yield
@@ -160,3 +165,18 @@ async def _aggregate(aggregation: Aggregation, every_hours: float) -> None:
         else:
             _log.info("aggregated", rows=done.rows_read, days=done.days_touched, skipped=len(done.skipped))
         await sleep(3600.0 * every_hours)
+
+
+async def _back_up(store: Store, settings: Settings, every_hours: float) -> None:
+    while True:
+        # Looked at again and again: a backup that somebody else made counts, and clocks may be put right.
+        due_s = await to_thread.run_sync(backup_due_s, settings, every_hours)
+        if due_s == 0:
+            try:
+                report, pruned = await to_thread.run_sync(partial(back_up, store, settings, moment=datetime.now(UTC)))
+            except (SkillrankError, OSError) as error:
+                _log.warning("no backup could be made", reason=str(error))
+                due_s = SWEEP_EVERY_S
+            else:
+                _log.info("backed up", path=report.path, bytes=report.size_bytes, pruned=len(pruned))
+        await sleep(min(due_s, SWEEP_EVERY_S))

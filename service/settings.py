@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Queries asked longer ago are forgotten, their hashes and vectors too; None keeps them.
     aggregate_hours : float or None
         How often the service counts uses over projects and databases; None, only when asked.
+    backup_hours : float or None
+        How often the service backs the database up into the data folder, which keeps seven backups; None, never.
     explore_share : float
         In this share of the lists a skill that fits may be put first to learn how well it works; 0, never.
     """
@@ -62,12 +64,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_queries: bool = True
     keep_searches_days: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
     aggregate_hours: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
+    backup_hours: Annotated[float, msgspec.Meta(ge=0.01, le=100_000)] | None = None
     explore_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
     @property
     def database(self) -> Path:
         """The database file."""
         return self.data_dir / DATABASE_NAME
+
+    @property
+    def backups_dir(self) -> Path:
+        """The folder of backups."""
+        return self.data_dir / "backups"
 
     @property
     def models_dir(self) -> Path:

@@ -1,32 +1,46 @@
-"""What has to be done now and then: close what nobody closed, learn what is new, forget what is too old."""
+"""What the service does from time to time: close what was left open, learn, forget what is too old, back up."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from service.learning.outcomes import Learning
 from service.settings import Settings
 from service.work.sessions import end_idle_sessions
+from store.contract.operations import BackupReport
 from store.protocol import Store
+from store.sqlite import KEPT, list_backups, next_backup, prune_backups
+
+# Longer limits mean never, and a time so long ago cannot be computed.
+_MOST_HOURS: Final = 1e7
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """What one sweep did: uses abandoned, sessions ended, and searches and uses whose query was forgotten."""
+    """What one sweep did.
+
+    Open uses that it abandoned, idle sessions that it ended, skills whose percentiles it computed, and searches and
+    uses whose query it forgot.
+    """
 
     abandoned_uses: int
     ended_sessions: int
+    refreshed_percentiles: int
     forgotten_searches: int
     forgotten_uses: int
 
 
 def sweep(store: Store, learning: Learning, settings: Settings) -> Sweep:
-    """Do all of it once; doing it again changes nothing more."""
-    abandoned = store.abandon_stale(timedelta(hours=settings.open_limit_hours))
-    ended = end_idle_sessions(store, timedelta(hours=settings.session_idle_hours))
+    """Do all of this once; doing it again at once changes nothing more."""
+    abandoned = store.abandon_stale(_hours(settings.open_limit_hours))
+    ended = end_idle_sessions(store, _hours(settings.session_idle_hours))
+    percentiles = store.refresh_stale_percentiles()
     # Searches learn what is new; this is for what an import left behind. It comes before forgetting: what was learnt
-    # of a query outlives the query.
+    # from a query outlives the query.
     learning.learn_all()
     searches = uses = 0
     if settings.keep_searches_days is not None:
@@ -36,5 +50,39 @@ def sweep(store: Store, learning: Learning, settings: Settings) -> Sweep:
         words = store.forget_words()
         searches, uses = searches + words.searches, uses + words.uses
     return Sweep(
-        abandoned_uses=len(abandoned), ended_sessions=len(ended), forgotten_searches=searches, forgotten_uses=uses
+        abandoned_uses=len(abandoned),
+        ended_sessions=len(ended),
+        refreshed_percentiles=percentiles,
+        forgotten_searches=searches,
+        forgotten_uses=uses,
     )
+
+
+def back_up(store: Store, settings: Settings, *, moment: datetime, keep: int = KEPT) -> tuple[BackupReport, list[Path]]:
+    """Add a backup to the data folder's and remove the oldest beyond `keep`; return its report and those removed.
+
+    Raises
+    ------
+    StoreUnavailable
+        When it cannot be written, or an old one cannot be removed.
+    """
+    report = store.backup(next_backup(settings.backups_dir, moment))
+    return report, prune_backups(settings.backups_dir, keep=keep, made=Path(report.path))
+
+
+def backup_due_s(settings: Settings, every_hours: float) -> float:
+    """Return in how many seconds the next backup is due, 0 when it is due now.
+
+    A service that is restarted often makes no more backups for that. A last backup from the future counts as old: the
+    clock was wrong then, or is wrong now.
+    """
+    try:
+        made = [path for path in list_backups(settings.backups_dir) if path.name.startswith("skillrank-")]
+        age = time.time() - made[-1].stat().st_mtime
+    except (IndexError, OSError):
+        return 0.0
+    return max(every_hours * 3600.0 - age, 0.0) if age >= 0 else 0.0
+
+
+def _hours(hours: float) -> timedelta:
+    return timedelta(hours=min(hours, _MOST_HOURS))

@@ -55,7 +55,7 @@ class StoreUnavailable(SkillrankError):
 
     Attributes
     ----------
-    cause : {'locked', 'full', 'read_only', 'closed', 'corrupt', 'io', 'deadline'}
+    cause : {'locked', 'full', 'read_only', 'replaced', 'closed', 'corrupt', 'io', 'deadline'}
     retry_after_s : float or None
         When trying again makes sense, None when it does not without somebody's help.
     """

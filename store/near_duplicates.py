@@ -42,7 +42,8 @@ def sketch(text: str) -> Sketch:
         hashes = (hashes ^ stream[offset : offset + count]) * _MIX[0]
         hashes ^= hashes >> np.uint64(29)
     hashes = hashes * _MIX[1]
-    return np.unique((hashes >> np.uint64(32)).astype(np.uint32))[:SKETCH_HASHES]
+    # A copy: a view would keep the hashes of the whole document in memory.
+    return np.unique((hashes >> np.uint64(32)).astype(np.uint32))[:SKETCH_HASHES].copy()
 
 
 def resemblance(one: Sketch, other: Sketch) -> float:

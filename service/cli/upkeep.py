@@ -11,16 +11,15 @@ import typer
 from service.catalogue.staleness import stale_documents
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
 from service.learning.outcomes import Learning
-from service.upkeep import sweep
+from service.upkeep import back_up, sweep
 from store.contract.operations import StoreHealth
 from store.errors import StoreUnavailable
 from store.sqlite import (
     KEPT,
-    backup_name,
+    list_backups,
     migrate_down,
     migrate_up,
     migration_status,
-    prune_backups,
     schema_difference,
 )
 from store.sqlite import restore as restore_backup
@@ -37,8 +36,10 @@ def sweep_once(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print_json(done)
         return
     CONSOLE.print(
-        f"{done.abandoned_uses} open uses abandoned, {done.ended_sessions} idle sessions ended, queries of "
-        f"{done.forgotten_searches} searches and {done.forgotten_uses} uses forgotten",
+        f"{done.abandoned_uses} open uses abandoned, {done.ended_sessions} idle sessions ended, percentiles of "
+        f"{done.refreshed_percentiles} skills computed, queries of {done.forgotten_searches} searches and "
+        f"{done.forgotten_uses} uses forgotten",
+        soft_wrap=True,
         highlight=False,
     )
 
@@ -49,7 +50,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say how the store is: read everything, compare it, name what is wrong; status 1 when something is."""
-    backups = sorted(backups_folder(data_dir).glob("*.db"))
+    backups = list_backups(settings_for(data_dir).backups_dir)
     health: StoreHealth | None = None
     stale: list[str] = []
     with saying_errors():
@@ -85,10 +86,9 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Write a checked copy of the database, with its sha256, while everything goes on."""
-    with saying_errors(), opened(settings_for(data_dir)) as (store, _):
-        folder = backups_folder(data_dir)
-        report = store.backup(to or folder / backup_name(datetime.now(UTC)))
-        pruned = [] if to else prune_backups(folder, keep=keep)
+    settings = settings_for(data_dir)
+    with saying_errors(), opened(settings) as (store, _):
+        report, pruned = (store.backup(to), []) if to else back_up(store, settings, moment=datetime.now(UTC), keep=keep)
         if as_json:
             print_json({"backup": report, "pruned": [str(path) for path in pruned]})
             return
@@ -130,11 +130,6 @@ def restore(
             )
 
 
-def backups_folder(data_dir: Path | None) -> Path:
-    """Return where `skillrank backup` keeps backups."""
-    return settings_for(data_dir).data_dir / "backups"
-
-
 def _print_health(health: StoreHealth, backups: list[Path], *, thorough: bool) -> None:
     lines = [
         f"database   {plain(health.location)}, schema V{health.schema_version}",
@@ -152,6 +147,10 @@ def _print_health(health: StoreHealth, backups: list[Path], *, thorough: bool) -
         f"slow       {slow.name}: {slow.count} times over 100 ms, at worst {slow.worst_ms:.0f} ms"
         for slow in health.slow_queries
     ]
+    if health.lock_waits.count:
+        waits = health.lock_waits
+        times = "1 time" if waits.count == 1 else f"{waits.count} times"
+        lines.append(f"locked     waited {times} for another program, at worst {waits.longest_ms:.0f} ms")
     for line in lines:
         CONSOLE.print(line, highlight=False, soft_wrap=True)
 

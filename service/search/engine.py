@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from service.search.scoping import read_scope
 from store.clock import format_time, system_clock
 from store.contract.retrieval import Candidate
 from store.contract.searches import SearchRecord, ServedSkill
+from store.errors import StoreUnavailable
 from store.protocol import Store
 
 # So many candidates are looked through for near-identical ones: a few times as many as are asked for, and those that
@@ -120,7 +122,10 @@ class SkillSearch:
             self._store.chunks(list(skills)),
             nothing_fits=record.confidence == "none",
         )
-        wait_until_recorded()
+        try:
+            wait_until_recorded()
+        except StoreUnavailable as error:
+            degraded = [*degraded, f"this search was not recorded: {error}"]
         return SearchAnswer(
             search_id=record.id,
             confidence=record.confidence,
@@ -184,7 +189,8 @@ class SkillSearch:
         fused = shared_relevance(fused, groups)
         names = [candidate.skill_name for candidate in candidates]
         known = self._store.tallies(names)
-        self.learning.learn()
+        with suppress(StoreUnavailable):  # what cannot be learnt now is learnt later
+            self.learning.learn()
         near = fused >= fused.max(initial=-np.inf) - weights.gate
         scope = read_scope(
             self._store, names, near, project_id=request.project_id, user_id=request.user_id, now=system_clock()

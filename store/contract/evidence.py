@@ -131,7 +131,8 @@ class LearntEvidence(Protocol):
         """Add what the outcomes after number `after`, up to and including `upto`, amount to, as one unit.
 
         Return False, having changed nothing, when the newest outcome learnt is not `after`: somebody else has learnt
-        them meanwhile. Every query of `sums` is among `cells`.
+        them meanwhile. Every query of `sums` is among `cells`. Raises `StoreUnavailable` rather than wait for a lock
+        that another program holds.
         """
 
     def evidence_since(self, epoch: int, revision: int, catalogue_seq: int) -> EvidenceChange:

@@ -122,7 +122,10 @@ class Metrics(Protocol):
     """What the log adds up to, equal at every moment to a recomputation from it."""
 
     def skill_metrics(self, skill_name: str) -> SkillMetrics | None:
-        """Return one skill's metrics, None for a skill that was never used."""
+        """Return one skill's metrics, None for a skill that was never used.
+
+        The name may be given in any form that `Tracking.start_invocation` takes.
+        """
 
     def all_metrics(self) -> list[SkillMetrics]:
         """Return the metrics of every skill ever used, most used first, then by name."""
@@ -150,6 +153,12 @@ class Metrics(Protocol):
 
     def refresh_percentiles(self, skill_names: Sequence[str]) -> None:
         """Recompute p50, p95 and p99 of the durations of completed uses."""
+
+    def refresh_stale_percentiles(self) -> int:
+        """Recompute the percentiles of every skill with completed uses that they leave out; return how many.
+
+        Ending a session does this for the skills of the session; uses without one are left to this.
+        """
 
     def first_difference(self) -> str | None:
         """Recompute everything from the log; return the first difference in words, None when all is equal."""

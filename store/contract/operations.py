@@ -17,6 +17,17 @@ class SlowQuery(msgspec.Struct, frozen=True, kw_only=True):
     last_at: str
 
 
+class LockWaits(msgspec.Struct, frozen=True, kw_only=True):
+    """Waits of this process for another one's write lock, of more than 100 ms: how many, and the longest.
+
+    One that has not ended is included; `last_at` is when the last one ended.
+    """
+
+    count: int
+    longest_ms: float
+    last_at: str | None
+
+
 class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
     """A backup that was written, opened and checked; `sha256` is that of the file."""
 
@@ -62,6 +73,7 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     generation: int | None
     model_id: str | None
     slow_queries: list[SlowQuery]
+    lock_waits: LockWaits
     problems: list[str]
 
 

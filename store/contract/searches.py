@@ -66,7 +66,11 @@ class SearchLog(Protocol):
         """Keep a search and the list that was served."""
 
     def start_recording(self, search: SearchRecord) -> Callable[[], None]:
-        """Begin to keep a search; call what is returned to wait until it is durable, as `record_search` does."""
+        """Begin to keep a search, and return what waits until it is durable, as `record_search` does.
+
+        Never raises itself; what is returned raises `StoreUnavailable` when the search cannot be kept within a
+        moment. An answer does not wait for a lock that another program holds.
+        """
 
     def search(self, search_id: str) -> SearchRecord:
         """Return one search with its list. Raises `NotFound`."""

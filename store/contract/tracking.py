@@ -31,7 +31,24 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewInvocation(msgspec.Struct, frozen=True, kw_only=True):
-    """A use of a skill that starts; `id` and `invoked_at` None let the store make them."""
+    """A use of a skill that starts.
+
+    Attributes
+    ----------
+    skill_name : str
+        In any form: another case, Unicode form or separator, the name of the skill's folder, ``plugin:name``, or the
+        old name of a renamed skill. A name that means no skill, or several, is kept as given.
+    id, invoked_at : str or None
+        None lets the store make them.
+    project_id, project_path : str or None
+        Without an id, the project is the one whose `paths` hold the longest folder above `project_path`.
+    selection_rank : int or None
+        The position at which the skill was found.
+    alternatives_considered : list of str
+        Skills that were looked at and not taken. Once the use completes, ranking learns that they were passed over.
+    user_context : dict
+        Kept for the client and returned, never read.
+    """
 
     skill_name: str
     id: str | None = None
@@ -63,7 +80,16 @@ class NewOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """One use of one skill as the log holds it; the outcome's fields are None while it runs.
 
-    `user_query_hash` is the SHA-256 of a query whose words are not kept, '' of one that was forgotten, else None.
+    Attributes
+    ----------
+    skill_name : str
+        The skill that the given name means.
+    given_name : str or None
+        The name as it was given, where that is not `skill_name`.
+    skill_known : bool
+        Whether the catalogue has, or has had, a skill of this name.
+    user_query_hash : str or None
+        The SHA-256 of a query whose words are not kept, '' of one that was forgotten.
     """
 
     id: str
@@ -82,6 +108,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     user_query: str | None
     user_query_hash: str | None
     user_context: dict[str, Any]
+    given_name: str | None
+    skill_known: bool
     outcome: Outcome | None
     finished_at: str | None
     duration_seconds: float | None
@@ -126,7 +154,8 @@ class Tracking(Protocol):
     def start_invocation(self, invocation: NewInvocation) -> Invocation:
         """Record that a use of a skill began. An unknown session id begins that session.
 
-        The same id with the same content returns what is recorded; other content raises `Conflict`.
+        The same id with the same content returns what is recorded, whatever the catalogue says by now; other content
+        raises `Conflict`.
         """
 
     def finish_invocation(self, invocation_id: str, outcome: NewOutcome) -> Finish:

@@ -25,7 +25,7 @@ from store.legacy.dual import DualReadMetricsTracker, DualReport, DualWriteMetri
 from store.legacy.json_tracker import LegacyJsonTracker, replace_file
 from store.legacy.migrator import DataMigrator, Difference, MigrationStats
 from store.metrics_db import SkillMetricsStore
-from store.sqlite import backup_name
+from store.sqlite import next_backup
 
 __all__ = [
     "CutoverReport",
@@ -143,7 +143,7 @@ def cut_over(
     migrator = DataMigrator(json_path, db_store, timezone=timezone)
     _require_whole(migrator.plan(), accept_losses=accept_losses)
     moment = clock()
-    saved = db_store.store.backup(data_dir / "backups" / backup_name(moment))
+    saved = db_store.store.backup(next_backup(data_dir / "backups", moment))
     with locked_file(json_path.with_name(json_path.name + ".lock")):
         stats = migrator.migrate()
         _require_whole(stats, accept_losses=accept_losses)
@@ -190,7 +190,7 @@ def roll_back(
         )
     if not kept.exists() or _sha256(kept) != state.json_sha256:
         raise InvalidRecord(f"{kept} is gone or was changed since the cut-over", field="kept_json")
-    saved = db_store.store.backup(data_dir / "backups" / backup_name(clock()))
+    saved = db_store.store.backup(next_backup(data_dir / "backups", clock()))
     fresh = json_path.with_name(json_path.name + ".rolling-back")
     shutil.copyfile(kept, fresh)
     try:

@@ -1,16 +1,18 @@
 """The SQLite backend: the only code that knows SQL, apsw and sqlite-vec."""
 
-from store.sqlite.backup import KEPT, backup_name, prune_backups, restore
+from store.sqlite.backup import restore
+from store.sqlite.backup_files import KEPT, list_backups, next_backup, prune_backups
 from store.sqlite.schema import migrate_down, migrate_up, migration_status, schema_difference
 from store.sqlite.store import SqliteStore, open_store
 
 __all__ = [
     "KEPT",
     "SqliteStore",
-    "backup_name",
+    "list_backups",
     "migrate_down",
     "migrate_up",
     "migration_status",
+    "next_backup",
     "open_store",
     "prune_backups",
     "restore",

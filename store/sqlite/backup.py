@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from contextlib import closing, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import apsw
-import sqlite_vec
 
 from migrations import MigrationRunner, SchemaMismatch
+from migrations.opening import open_file
 from store.contract.operations import BackupReport, RestoreReport
 from store.errors import InvalidRecord, StoreUnavailable
+from store.sqlite.backup_files import checksum_file, os_errors, partial_file, remove_leftovers
 from store.sqlite.connection import translated
 from store.sqlite.occupancy import occupy
 from store.sqlite.rows import rows, value
 
-KEPT: Final = 7
-_PREFIX: Final = "skillrank-"
 _PAGES_A_STEP: Final = 2000
 _COUNTS: Final = """
 SELECT (SELECT max(version) FROM schema_migrations), (SELECT count(*) FROM skill_invocation),
        (SELECT count(*) FROM skill_outcome)
 """
-
-
-def backup_name(moment: datetime) -> str:
-    """Return a name that sorts by time."""
-    return f"{_PREFIX}{moment:%Y%m%dT%H%M%S%f}Z.db"
 
 
 def backup(source: apsw.Connection, target: Path) -> BackupReport:
@@ -55,45 +46,36 @@ def backup(source: apsw.Connection, target: Path) -> BackupReport:
     StoreUnavailable
         When the copy cannot be written, or does not pass its check; nothing is left behind then.
     """
-    if target.exists():
-        raise InvalidRecord(f"{target} exists already; a backup never overwrites a file", field="target")
+    if os.path.lexists(target):
+        raise _taken(target)
     started = time.perf_counter()
     value(source, "SELECT count(*) FROM sqlite_schema")  # the snapshot begins with the first read
-    partial = target.with_name(f".{target.name}.partial")
-    with translated(), _os_errors("the backup cannot be written"):
+    partial = partial_file(target)
+    with translated(), os_errors("the backup cannot be written"):
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target.parent)
         try:
             _copy(source, partial)
             version, invocations, outcomes = _check(partial)
-            digest = _sha256(partial)
-            _write_checksum(target, digest)
-            partial.replace(target)
+            digest, size = _sha256(partial), partial.stat().st_size
+            _give_name(partial, target)
+            try:
+                _write_checksum(target, digest)
+            except OSError:
+                target.unlink(missing_ok=True)
+                raise
             _sync(target.parent)
         finally:
-            partial.unlink(missing_ok=True)
+            _remove(partial)
     return BackupReport(
         path=str(target),
         sha256=digest,
-        size_bytes=target.stat().st_size,
+        size_bytes=size,
         schema_version=version,
         total_invocations=invocations,
         total_outcomes=outcomes,
         seconds=round(time.perf_counter() - started, 3),
     )
-
-
-def prune_backups(folder: Path, *, keep: int = KEPT) -> list[Path]:
-    """Remove all but the newest `keep` backups that `backup_name` named, with their checksums; return them."""
-    found = sorted(folder.glob(f"{_PREFIX}*Z.db"), reverse=True)
-    for old in found[keep:]:
-        old.unlink()
-        checksum_file(old).unlink(missing_ok=True)
-    return found[keep:]
-
-
-def checksum_file(backup_path: Path) -> Path:
-    """Return where the checksum of a backup lies."""
-    return backup_path.with_name(backup_path.name + ".sha256")
 
 
 def restore(database: Path, source: Path, *, stamp: str) -> RestoreReport:
@@ -116,14 +98,14 @@ def restore(database: Path, source: Path, *, stamp: str) -> RestoreReport:
     verified = _matches_checksum(source)
     copy = database.with_name(database.name + ".restoring")
     kept: Path | None = None
-    with translated(), _os_errors("the backup cannot be restored"):
+    with translated(), os_errors("the backup cannot be restored"):
         database.parent.mkdir(parents=True, exist_ok=True)
         with occupy(database):
             _remove(copy)
             try:
                 version, invocations, outcomes = _copy_of_backup(source, copy)
                 if database.exists():
-                    kept = database.with_name(f"{database.name}.before-restore-{stamp}")
+                    kept = _free_name(database.with_name(f"{database.name}.before-restore-{stamp}"))
                     _set_aside(database, kept)
                 copy.replace(database)
                 _sync(database.parent)
@@ -142,7 +124,7 @@ def restore(database: Path, source: Path, *, stamp: str) -> RestoreReport:
 
 def integrity_problems(connection: apsw.Connection) -> list[str]:
     """Return what SQLite itself finds wrong with the file and its references, at most a few of each."""
-    found = [f"quick_check: {row[0]}" for row in rows(connection, "PRAGMA quick_check(5)") if row[0] != "ok"]
+    found = [f"integrity_check: {row[0]}" for row in rows(connection, "PRAGMA integrity_check(5)") if row[0] != "ok"]
     broken = rows(connection, "PRAGMA foreign_key_check")[:5]
     return found + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in broken]
 
@@ -190,13 +172,14 @@ def _check(path: Path) -> tuple[int, int, int]:
 
 def _open_quietly(path: Path) -> apsw.Connection:
     # immutable: reading a backup must leave no -wal and -shm beside it. One with a log beside it needs them.
-    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(f"file:{quote(str(path.resolve()))}?{mode}", flags=flags)
-    connection.enable_load_extension(True)
-    connection.load_extension(sqlite_vec.loadable_path())
-    connection.enable_load_extension(False)
-    return connection
+    log = path.with_name(path.name + "-wal")
+    return open_file(path, readonly=True, immutable=not log.exists())
+
+
+def _free_name(path: Path) -> Path:
+    """Return `path`, or with a number behind it the first that no file has."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(each for each in chain([path], numbered) if not os.path.lexists(each))
 
 
 def _set_aside(database: Path, kept: Path) -> None:
@@ -215,6 +198,24 @@ def _set_aside(database: Path, kept: Path) -> None:
     shm.unlink(missing_ok=True)
 
 
+def _give_name(partial: Path, target: Path) -> None:
+    """Make `partial` available as `target`, which exactly one of several backups can do."""
+    try:
+        os.link(partial, target)
+    except FileExistsError as error:
+        raise _taken(target) from error
+    except OSError:  # a file system without hard links
+        try:
+            target.touch(exist_ok=False)
+        except FileExistsError as error:
+            raise _taken(target) from error
+        partial.replace(target)
+
+
+def _taken(target: Path) -> InvalidRecord:
+    return InvalidRecord(f"{target} exists already; a backup never overwrites a file", field="target")
+
+
 def _write_checksum(target: Path, digest: str) -> None:
     sums = checksum_file(target)
     try:
@@ -229,7 +230,7 @@ def _matches_checksum(source: Path) -> bool:
     sums = checksum_file(source)
     if not sums.is_file():
         return False
-    told = sums.read_text(encoding="utf-8").split()
+    told = sums.read_text(encoding="utf-8", errors="replace").split()
     if not told or told[0] != _sha256(source):
         raise InvalidRecord(
             f"{source} is not the file that {sums.name} describes: it was changed or damaged; take another backup",
@@ -254,13 +255,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _os_errors(what: str) -> Iterator[None]:
-    """Turn the operating system's refusals into the store's."""
-    try:
-        yield
-    except OSError as error:
-        cause = "full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "io"
-        raise StoreUnavailable(f"{what}: {error.strerror or error} ({error.filename})", cause=cause) from error

@@ -22,6 +22,7 @@ from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.chunk_vectors import forget_generation_chunks, forget_skill_chunks, write_chunks
 from store.sqlite.database import Database
 from store.sqlite.fulltext import searchable
+from store.sqlite.names import write_aliases
 from store.sqlite.rows import encode, one, record, require_same, rows, value
 
 _SKILL_COLUMNS: Final = """
@@ -240,6 +241,7 @@ class SqliteCatalogue:
             for (other,) in rows(connection, _OTHER_AT_PATH, (document.document_path, document.skill_name)):
                 _remove(connection, other, now)
             skill_id = int(value(connection, _WRITE_SKILL, _skill_bindings(connection, document, now)))
+            write_aliases(connection, skill_id)
             connection.execute(_WRITE_VERSION, (skill_id, document.content_hash, document.size_bytes, now))
             connection.execute(_DROP_CHUNKS, (skill_id,))
             connection.executemany(
@@ -272,6 +274,7 @@ class SqliteCatalogue:
             seq = value(connection, _NEXT_SEQ)
             connection.execute(_VACATE_PATH, (seq, document_path, skill_id))
             connection.execute(_UPDATE_PLACE, (*place, seq, skill_id))
+            write_aliases(connection, skill_id)
 
         self._db.write("update_document", unit)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import apsw
-import sqlite_vec
 
+from migrations.opening import open_file
 from store.errors import InvalidRecord, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -40,13 +40,9 @@ def open_connection(path: Path, *, readonly: bool) -> apsw.Connection:
     StoreUnavailable
         When the file cannot be opened or is no database.
     """
-    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     with translated():
-        connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+        connection = open_file(path, readonly=readonly)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.enable_load_extension(True)
-        connection.load_extension(sqlite_vec.loadable_path())
-        connection.enable_load_extension(False)
         connection.execute(_PRAGMAS)
         connection.execute(_VOCABULARY)
         return connection

@@ -18,8 +18,10 @@ from store.near_duplicates import LEAST_COSINE, Sketch, near_identical, resembla
 from store.sqlite.matrix import VectorMatrix
 from store.sqlite.rows import encode, rows
 
-# About as many kilobytes; beyond it everything is forgotten and read again when it is needed.
-_MOST_SKETCHES: Final = 50_000
+# A sketch takes a kilobyte, a verdict 200 bytes. Beyond these bounds everything is forgotten and read again when it is
+# needed.
+MOST_SKETCHES: Final = 20_000
+MOST_VERDICTS: Final = 100_000
 _STATE: Final = "SELECT id, index_seq FROM skills WHERE id IN (SELECT value FROM json_each(?))"
 _TEXTS: Final = """
 SELECT skill_id, text FROM skill_chunk
@@ -72,7 +74,7 @@ class NearDuplicates:
     def _follow(self, connection: apsw.Connection, skill_ids: Iterable[int]) -> dict[int, int]:
         """Sketch the documents that are new or have changed; return the state that each is known in."""
         state = dict(rows(connection, _STATE, (encode(sorted(skill_ids)),)))
-        if len(self._sketches) > _MOST_SKETCHES:
+        if len(self._sketches) > MOST_SKETCHES or len(self._verdicts) > MOST_VERDICTS:
             self._sketches.clear()
             self._verdicts.clear()
         changed = [each for each, seq in state.items() if self._sketches.get(each, (None,))[0] != seq]

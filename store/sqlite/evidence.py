@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,10 +24,13 @@ from store.contract.evidence import (
 from store.contract.searches import ServedSkill
 from store.query_hash import hash_of
 from store.sqlite.database import Database
+from store.sqlite.names import resolve
 from store.sqlite.rows import encode, one, record, rows, value
 
 # Uses further apart than this in one session are not taken as one piece of work.
 TOGETHER_WITHIN_DAYS: Final = 4 / 24
+# More than any list that is looked through; a client that sends a whole catalogue has not considered it.
+MOST_ALTERNATIVES: Final = 20
 _NO_CELL: Final = -1
 
 _STATE: Final = "SELECT learnt_outcome_seq, revision, epoch FROM ranking_state"
@@ -34,7 +38,7 @@ _PENDING: Final = "SELECT EXISTS (SELECT 1 FROM skill_outcome WHERE seq > ?)"
 _OUTCOMES: Final = """
 SELECT o.seq, o.skill_name, i.skill_version_id, o.outcome, o.finished_at, o.duration_seconds, o.source, i.user_id,
        i.session_id, i.workflow_phase, s.query_vector, s.model_id, i.search_id, i.user_query, i.user_query_hash,
-       i.invoked_at
+       i.invoked_at, i.alternatives_considered
 FROM skill_outcome o JOIN skill_invocation i ON i.id = o.invocation_id LEFT JOIN search s ON s.id = i.search_id
 WHERE o.seq > ? ORDER BY o.seq LIMIT ?
 """
@@ -95,6 +99,12 @@ SELECT r.old_name, r.new_name, old.id FROM skill_rename r
 JOIN skills old ON old.skill_name = r.old_name JOIN skills new ON new.skill_name = r.new_name
 WHERE old.removed_at IS NOT NULL ORDER BY r.old_name, new.removed_at IS NULL, new.id
 """
+_UNSERVED: Final = """
+SELECT value FROM json_each(?) used
+WHERE NOT EXISTS (SELECT 1 FROM skills s WHERE s.skill_name = used.value AND s.removed_at IS NULL)
+"""
+# Above every skill's id.
+_NO_SKILL: Final = 1 << 40
 _CATALOGUE_SEQ: Final = "SELECT coalesce(max(index_seq), 0) FROM skills"
 _CATALOGUE_SINCE: Final = """
 SELECT s.skill_name, v.id, s.category FROM skills s
@@ -172,14 +182,15 @@ class SqliteEvidence:
             connection.execute(_LEARNT, (upto, revision))
             return True
 
-        return self._db.write("add_evidence", unit)
+        return self._db.offer("add_evidence", unit)()
 
     def evidence_since(self, epoch: int, revision: int, catalogue_seq: int) -> EvidenceChange:
         def query(connection: apsw.Connection) -> EvidenceChange:
             _, newest, lasting = _state(connection)
             seen, seen_seq = (revision, catalogue_seq) if epoch == lasting else (-1, -1)
             seq = value(connection, _CATALOGUE_SEQ)
-            renamed = _renames(connection) if newest > seen else {}
+            sums = rows(connection, _SUMS_SINCE, (seen,)) if newest > seen else []
+            present = _present_names(connection, {row[0] for row in sums}) if sums else {}
             return EvidenceChange(
                 epoch=lasting,
                 revision=newest,
@@ -188,9 +199,7 @@ class SqliteEvidence:
                 cells=[record(QueryCell, row) for row in rows(connection, _CELLS_SINCE, (seen,))]
                 if newest > seen
                 else [],
-                sums=[_under_present_name(row, renamed) for row in rows(connection, _SUMS_SINCE, (seen,))]
-                if newest > seen
-                else [],
+                sums=[_under_present_name(row, present) for row in sums],
                 catalogue=[record(CatalogueEntry, row) for row in rows(connection, _CATALOGUE_SINCE, (seen_seq,))]
                 if seq > seen_seq
                 else [],
@@ -241,7 +250,7 @@ def _state(connection: apsw.Connection) -> tuple[int, int, int]:
 
 
 def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLearn:
-    *told, search_id, user_query, user_query_hash, invoked_at = row
+    *told, search_id, user_query, user_query_hash, invoked_at, alternatives = row
     found = OutcomeToLearn(**dict(zip(OutcomeToLearn.__struct_fields__, told, strict=False)))
     query = user_query_hash if user_query is None else hash_of(user_query)
     if search_id is None and query:
@@ -257,6 +266,10 @@ def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLear
             # not passed over by anybody else.
             served += [name, found.skill_name] if stands_for_it else [name]
         taken = [name for (name,) in rows(connection, _TAKEN, (search_id, invoked_at))]
+    considered = [
+        resolve(connection, name).skill_name for name in msgspec.json.decode(alternatives)[:MOST_ALTERNATIVES]
+    ]
+    served = _with_considered(served, considered, found.skill_name)
     before: list[str] = []
     after: list[str] = []
     if found.session_id is not None:
@@ -270,6 +283,20 @@ def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLear
         for name, moment in rows(connection, _TOGETHER, about):
             (before if moment <= invoked_at else after).append(name)
     return msgspec.structs.replace(found, served=served, taken=taken, succeeded_before=before, succeeded_after=after)
+
+
+def _with_considered(served: list[str], considered: list[str], chosen: str) -> list[str]:
+    """Return a served list in which everything that was looked at stands above what was chosen.
+
+    What the client says that it considered was seen, wherever it stood in the list, and also when there was none.
+    """
+    seen = [name for name in dict.fromkeys(considered) if name != chosen]
+    if not seen:
+        return served
+    place = served.index(chosen) if chosen in served else 0
+    above = served[:place]
+    below = [name for name in served[place:] if name not in {chosen, *seen}]
+    return [*above, *(name for name in seen if name not in above), chosen, *below]
 
 
 def _add_cell(connection: apsw.Connection, cell: QueryCell, revision: int) -> int:
@@ -291,6 +318,19 @@ def _renames(connection: apsw.Connection) -> dict[str, tuple[str, int]]:
             now = step[now]
             seen.add(now)
         present[old] = (now, skill_id)
+    return present
+
+
+def _present_names(connection: apsw.Connection, names: set[str]) -> dict[str, tuple[str, int]]:
+    """Return the present name of each of these that is no served skill's, and a number for what it was.
+
+    A document that was renamed takes its evidence along, and so does a skill that was used under another form of its
+    name before it was indexed.
+    """
+    present = _renames(connection)
+    for (name,) in rows(connection, _UNSERVED, (encode(sorted(names)),)):
+        if name not in present and (meant := resolve(connection, name).skill_name) != name:
+            present[name] = (meant, _NO_SKILL + zlib.crc32(name.encode()))
     return present
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
@@ -34,8 +35,12 @@ STOP_WORDS: Final = frozenset(
 
 
 def searchable(text: str) -> str:
-    """Write `text` so that every character of an unspaced script is a token; drop what UTF-8 cannot hold."""
-    return _UNSPACED.sub(r" \1 ", _UNSTORABLE.sub(" ", text))
+    """Return `text` as it is indexed and asked for.
+
+    All Unicode forms of a word are one (NFKC), every character of a script without spaces is a token, and what UTF-8
+    cannot hold is left out.
+    """
+    return _UNSPACED.sub(r" \1 ", unicodedata.normalize("NFKC", _UNSTORABLE.sub(" ", text)))
 
 
 def terms_of(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import apsw
@@ -10,6 +10,8 @@ import apsw
 from store.contract.tracking import ImportReport, NewInvocation, NewOutcome
 from store.errors import InvalidRecord
 from store.sqlite.connection import translated
+from store.sqlite.names import Resolved, resolve_all
+from store.sqlite.project_paths import project_at, project_folders
 from store.sqlite.projection import counted_together
 from store.sqlite.rows import encode, one, rows
 from store.sqlite.uses import (
@@ -20,6 +22,7 @@ from store.sqlite.uses import (
     ended_as_told,
     outcome_bindings,
     start_bindings,
+    under_its_skill,
 )
 
 CHUNK: Final = 1000
@@ -29,20 +32,21 @@ CHUNK: Final = 1000
 _STAGE: Final = """
 CREATE TEMP TABLE IF NOT EXISTS staged_start(number INTEGER PRIMARY KEY, id, skill_name, invoked_at, session_id,
     user_id, project_id, project_path, workflow_path, workflow_phase, search_id, selection_rank,
-    alternatives_considered, user_query, user_query_hash, user_context, skill_version_id);
+    alternatives_considered, user_query, user_query_hash, user_context, given_name, skill_version_id);
 -- Rows that belong together have the same number.
 CREATE TEMP TABLE IF NOT EXISTS staged_outcome(number INTEGER PRIMARY KEY, invocation_id, skill_name, outcome,
     finished_at, duration_seconds, error_type, follow_up_actions, source);
 """
-_STAGE_START: Final = "INSERT INTO temp.staged_start VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_STAGE_START: Final = "INSERT INTO temp.staged_start VALUES (" + ", ".join("?" * 18) + ")"
 _STAGE_OUTCOME: Final = "INSERT INTO temp.staged_outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UNSTAGE: Final = "DELETE FROM temp.staged_start; DELETE FROM temp.staged_outcome"
 _ADD_STAGED: Final = """
 INSERT INTO skill_invocation(id, skill_name, invoked_at, session_id, user_id, project_id, project_path, workflow_path,
                              workflow_phase, search_id, selection_rank, alternatives_considered, user_query,
-                             user_query_hash, user_context, skill_version_id)
+                             user_query_hash, user_context, given_name, skill_version_id)
 SELECT id, skill_name, invoked_at, session_id, user_id, project_id, project_path, workflow_path, workflow_phase,
-       search_id, selection_rank, alternatives_considered, user_query, user_query_hash, user_context, skill_version_id
+       search_id, selection_rank, alternatives_considered, user_query, user_query_hash, user_context, given_name,
+       skill_version_id
 FROM temp.staged_start ORDER BY number;
 INSERT INTO skill_outcome(invocation_id, skill_name, outcome, finished_at, duration_seconds, error_type,
                           follow_up_actions, source)
@@ -51,11 +55,6 @@ FROM temp.staged_outcome ORDER BY number;
 """
 _KNOWN: Final = "SELECT id FROM skill_invocation WHERE id = ?"
 _ALL_KNOWN: Final = "SELECT i.id FROM json_each(?) asked CROSS JOIN skill_invocation i ON i.id = asked.value"
-_VERSIONS: Final = """
-SELECT s.skill_name, v.id
-FROM json_each(?) asked JOIN skills s ON s.skill_name = asked.value AND s.removed_at IS NULL
-     JOIN skill_version v ON v.skill_id = s.id AND v.content_hash = s.content_hash
-"""
 
 
 class Checked(NamedTuple):
@@ -117,8 +116,10 @@ def _add_together(connection: apsw.Connection, chunk: Sequence[Checked]) -> int:
     fresh = [row for row in chunk if row.start["id"] not in known and asked[row.start["id"]] is row]
     if not fresh:
         return 0
+    skills = resolve_all(connection, {row.start["skill_name"] for row in fresh})
+    versions = [skills[row.start["skill_name"]].version for row in fresh]
+    fresh = _under_their_skills(connection, fresh, skills)
     starts = [row.start for row in fresh]
-    versions = dict(rows(connection, _VERSIONS, (encode(list({start["skill_name"] for start in starts})),)))
     sessions: dict[str, tuple[Any, ...]] = {}
     for start in starts:
         if start["session_id"] is not None and start["session_id"] not in sessions:
@@ -126,7 +127,8 @@ def _add_together(connection: apsw.Connection, chunk: Sequence[Checked]) -> int:
             sessions[start["session_id"]] = began
     connection.execute(_STAGE)
     connection.executemany(
-        _STAGE_START, [(n, *start.values(), versions.get(start["skill_name"])) for n, start in enumerate(starts)]
+        _STAGE_START,
+        [(n, *start.values(), version) for n, (start, version) in enumerate(zip(starts, versions, strict=True))],
     )
     ended = [(n, *row.outcome) for n, row in enumerate(fresh) if row.outcome is not None]
     connection.executemany(_STAGE_OUTCOME, ended)
@@ -135,6 +137,26 @@ def _add_together(connection: apsw.Connection, chunk: Sequence[Checked]) -> int:
         connection.execute(_ADD_STAGED)
     connection.execute(_UNSTAGE)
     return len(fresh)
+
+
+def _under_their_skills(
+    connection: apsw.Connection, fresh: Sequence[Checked], skills: Mapping[str, Resolved]
+) -> list[Checked]:
+    """Return rows with the skills that their names mean and the projects that their folders belong to."""
+    folders = None
+    found = []
+    for row in fresh:
+        start = under_its_skill(row.start, skills[row.start["skill_name"]])
+        if start["project_id"] is None and start["project_path"] is not None:
+            folders = project_folders(connection) if folders is None else folders
+            start = start | {"project_id": project_at(folders, start["project_path"])}
+        found.append(row._replace(start=start, outcome=_of_skill(row.outcome, start["skill_name"])))
+    return found
+
+
+def _of_skill(outcome: tuple[Any, ...] | None, skill_name: str) -> tuple[Any, ...] | None:
+    # As `outcome_bindings` orders them.
+    return None if outcome is None else (outcome[0], skill_name, *outcome[2:])
 
 
 def _add_one_by_one(connection: apsw.Connection, chunk: Sequence[Checked]) -> tuple[int, list[Refusal]]:
@@ -153,7 +175,7 @@ def _add_row(connection: apsw.Connection, row: Checked) -> bool:
     if one(connection, _KNOWN, (row.start["id"],)) is not None:
         return False
     with connection:  # a savepoint: a row that the schema refuses leaves nothing behind
-        add_start(connection, row.start)
+        started = add_start(connection, row.start)
         if row.outcome is not None:
-            connection.execute(ADD_OUTCOME, row.outcome)
+            connection.execute(ADD_OUTCOME, _of_skill(row.outcome, started.bindings["skill_name"]))
     return True

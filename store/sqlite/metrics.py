@@ -23,6 +23,7 @@ from store.contract.metrics import (
 from store.errors import InvalidRecord
 from store.sqlite.database import THOROUGH_DEADLINE_S, Database
 from store.sqlite.fulltext import match_all_prefixes
+from store.sqlite.names import resolve
 from store.sqlite.percentiles import refresh_percentiles
 from store.sqlite.projection import first_difference, rebuild
 from store.sqlite.rows import encode, one, record, rows, value
@@ -47,6 +48,9 @@ SELECT m.skill_name, m.completed_invocations, m.failed_invocations,
        m.timed_completions, m.avg_duration_seconds, m.p50_duration_seconds, m.last_invoked
 FROM json_each(?) wanted JOIN skill_metrics m ON m.skill_name = wanted.value
 """
+# So few at a time that nobody waits long for the writer.
+_STALE_PERCENTILES: Final = "SELECT skill_name FROM skill_metrics WHERE percentile_count <> timed_completions LIMIT 20"
+_USED: Final = "SELECT EXISTS (SELECT 1 FROM skill_metrics WHERE skill_name = ?)"
 _OVERALL: Final = """
 SELECT coalesce(sum(completed_invocations), 0), coalesce(sum(completed_invocations + abandoned_invocations), 0)
 FROM skill_metrics
@@ -107,7 +111,10 @@ class SqliteMetrics:
     _db: Database
 
     def skill_metrics(self, skill_name: str) -> SkillMetrics | None:
-        found = self._db.read("skill_metrics", lambda connection: _metrics(connection, skill_name))
+        def query(connection: apsw.Connection) -> list[SkillMetrics]:
+            return _metrics(connection, _used_name(connection, skill_name))
+
+        found = self._db.read("skill_metrics", query)
         return found[0] if found else None
 
     def all_metrics(self) -> list[SkillMetrics]:
@@ -133,7 +140,7 @@ class SqliteMetrics:
         if not fresh:
             bindings = (watermark, summary.refreshed_at, encode(summary))
             # Not waited for: it follows from the counts, whether or not it is kept.
-            self._db.submit("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
+            self._db.offer("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
         return summary
 
     def timeline(self, skill_name: str, *, window: timedelta, bucket: Bucket) -> list[TimelineBucket]:
@@ -154,7 +161,6 @@ class SqliteMetrics:
         since_text = format_time(datetime.fromtimestamp(first * step - offset, UTC))
         until_text = format_time(now)
         bindings = {
-            "name": skill_name,
             "since": since_text,
             "until": until_text,
             "since_hour": since_text[:HOUR_CHARACTERS],
@@ -164,12 +170,13 @@ class SqliteMetrics:
         }
 
         def query(connection: apsw.Connection) -> list[tuple[Any, ...]]:
+            names = {"name": _used_name(connection, skill_name)}
             if bucket == "minute":
-                return rows(connection, _TIMELINE, bindings)
+                return rows(connection, _TIMELINE, bindings | names)
             # Whole hours are counted already; only the present one, which may hold later uses too, is not whole.
             present = max(since_text, until_text[:HOUR_CHARACTERS])
-            return rows(connection, _TIMELINE_HOURS, bindings) + rows(
-                connection, _TIMELINE, bindings | {"since": present}
+            return rows(connection, _TIMELINE_HOURS, bindings | names) + rows(
+                connection, _TIMELINE, bindings | names | {"since": present}
             )
 
         totals: dict[int, list[Any]] = {}
@@ -193,13 +200,35 @@ class SqliteMetrics:
         return [record(SessionSkill, row) for row in found]
 
     def refresh_percentiles(self, skill_names: Sequence[str]) -> None:
-        self._db.write("refresh_percentiles", lambda connection: refresh_percentiles(connection, skill_names))
+        def unit(connection: apsw.Connection) -> None:
+            refresh_percentiles(connection, [_used_name(connection, name) for name in skill_names])
+
+        self._db.write("refresh_percentiles", unit)
+
+    def refresh_stale_percentiles(self) -> int:
+        def unit(connection: apsw.Connection) -> int:
+            # Looked up inside the unit: another process may have refreshed them meanwhile.
+            stale = [row[0] for row in rows(connection, _STALE_PERCENTILES)]
+            refresh_percentiles(connection, stale)
+            return len(stale)
+
+        total = 0
+        while self._db.read("stale_percentiles", lambda connection: rows(connection, _STALE_PERCENTILES)):
+            total += self._db.write("refresh_percentiles", unit)
+        return total
 
     def first_difference(self) -> str | None:
         return self._db.read("first_difference", first_difference, deadline_s=THOROUGH_DEADLINE_S)
 
     def rebuild(self) -> None:
         self._db.write("rebuild", rebuild)
+
+
+def _used_name(connection: apsw.Connection, given: str) -> str:
+    """Return `given` when uses were recorded under this very name, else the name of the skill that it means."""
+    if value(connection, _USED, (given,)):
+        return given
+    return resolve(connection, given).skill_name
 
 
 def _metrics(connection: apsw.Connection, name: str | None) -> list[SkillMetrics]:

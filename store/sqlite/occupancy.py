@@ -7,6 +7,7 @@ open. The operating system drops the lock of a process that dies; the last one t
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -39,6 +40,8 @@ else:  # there, an open file cannot be replaced at all: the swap itself fails
         return True
 
 
+_UNWRITABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 OPEN_WAIT_S: Final = 30.0
 _POLL_S: Final = 0.02
 
@@ -114,7 +117,12 @@ def _take(database: Path, kind: int, wait_s: float) -> Occupancy | None:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise StoreUnavailable(
+                    f"the lock file {path} cannot be made: {error.strerror}",
+                    cause="full" if error.errno in _FULL else "io",
+                ) from error
             # Where no file can be made, none can be swapped in either.
             _log.debug("no lock file can be made beside %s", database)
             return Occupancy(path, None)

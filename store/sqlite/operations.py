@@ -9,6 +9,7 @@ import apsw
 
 from migrations import MigrationRunner
 from store.contract.operations import BackupReport, StoreHealth
+from store.errors import StoreUnavailable
 from store.sqlite.backup import backup, integrity_problems
 from store.sqlite.database import THOROUGH_DEADLINE_S, Database
 from store.sqlite.projection import first_difference
@@ -61,10 +62,12 @@ class SqliteOperations:
     _db: Database
 
     def health(self) -> StoreHealth:
+        unusable = self._db.problems()
+
         def query(connection: apsw.Connection) -> StoreHealth:
             version, served, used, total, running = one(connection, _COUNTS) or (0, 0, 0, 0, 0)
             generation, model_id = one(connection, _LIVE) or (None, None)
-            problems = []
+            problems = list(unusable)
             if generation is None:
                 problems.append("nothing is indexed yet; run `skillrank index ROOT…`")
             elif missing := value(connection, _WITHOUT_VECTOR, (generation,)):
@@ -72,13 +75,12 @@ class SqliteOperations:
             if value(connection, _PAUSED):
                 problems.append("uses are not being counted: an import left its mark; run `skillrank metrics rebuild`")
             path = self._db.path
-            wal = path.with_name(path.name + "-wal")
             return StoreHealth(
                 backend="sqlite",
                 location=str(path),
                 schema_version=version,
-                size_bytes=path.stat().st_size,
-                wal_bytes=wal.stat().st_size if wal.exists() else 0,
+                size_bytes=_size(path),
+                wal_bytes=_size(path.with_name(path.name + "-wal")),
                 served_skills=served,
                 total_skills=used,
                 total_invocations=total,
@@ -86,10 +88,35 @@ class SqliteOperations:
                 generation=generation,
                 model_id=model_id,
                 slow_queries=self._db.slow.found(),
+                lock_waits=self._db.waited(),
                 problems=problems,
             )
 
-        return self._db.read("health", query)
+        try:
+            return self._db.read("health", query)
+        except StoreUnavailable as error:
+            if error.cause != "replaced":
+                raise
+            return self._gone(str(error))
+
+    def _gone(self, problem: str) -> StoreHealth:
+        """Return the health of a store whose file is no longer there."""
+        return StoreHealth(
+            backend="sqlite",
+            location=str(self._db.path),
+            schema_version=0,
+            size_bytes=0,
+            wal_bytes=0,
+            served_skills=0,
+            total_skills=0,
+            total_invocations=0,
+            open_invocations=0,
+            generation=None,
+            model_id=None,
+            slow_queries=self._db.slow.found(),
+            lock_waits=self._db.waited(),
+            problems=[problem],
+        )
 
     def check(self) -> list[str]:
         def query(connection: apsw.Connection) -> list[str]:
@@ -106,6 +133,13 @@ class SqliteOperations:
 
     def backup(self, target: Path) -> BackupReport:
         return self._db.read("backup", lambda connection: backup(connection, target), deadline_s=THOROUGH_DEADLINE_S)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _index_drift(connection: apsw.Connection) -> list[str]:

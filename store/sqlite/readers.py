@@ -30,10 +30,13 @@ class Readers:
     ----------
     path : Path
         An existing database in WAL mode.
+    pooled : bool
+        Off: each read opens a connection of its own, which sees what was written before.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, pooled: bool = True) -> None:
         self._path = path
+        self._pooled = pooled
         self._idle: queue.LifoQueue[apsw.Connection | None] = queue.LifoQueue()
         for _ in range(POOL_SIZE):
             self._idle.put(None)  # opened when first needed
@@ -68,7 +71,7 @@ class Readers:
             if connection is not None:
                 connection.set_progress_handler(None)
                 # A statement that was cut short may leave cursors behind; a fresh connection is cheap.
-                if not healthy or self._closed.is_set():
+                if not healthy or not self._pooled or self._closed.is_set():
                     connection.close(True)
                     connection = None
             self._idle.put(connection)

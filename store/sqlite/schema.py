@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from migrations import MigrationRunner, MigrationStatus
+from migrations.opening import can_write_beside
+from store.errors import StoreUnavailable
+from store.sqlite.backup_files import os_errors
 from store.sqlite.connection import translated
 from store.sqlite.occupancy import occupy, share
 
@@ -17,8 +20,16 @@ def migrate_up(database: Path) -> list[int]:
     StoreUnavailable
         When a restore has the database, or it cannot be read or written.
     """
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with translated(), share(database):
+    with translated(), os_errors("the database cannot be migrated"):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        if database.exists() and not can_write_beside(database):
+            pending = [each.version for each in MigrationRunner(database).status() if each.applied_at is None]
+            if pending:
+                raise StoreUnavailable(
+                    f"V{pending[0]} is pending and {database.parent} cannot be written", cause="read_only"
+                )
+            return []
+    with translated(), os_errors("the database cannot be migrated"), share(database):
         return MigrationRunner(database).run_migrations()
 
 

@@ -39,9 +39,12 @@ class SqliteSearchLog:
     _keep_queries: bool
 
     def record_search(self, search: SearchRecord) -> None:
-        self.start_recording(search)()
+        self._db.write("record_search", self._recording(search))
 
     def start_recording(self, search: SearchRecord) -> Callable[[], None]:
+        return self._db.offer("record_search", self._recording(search))
+
+    def _recording(self, search: SearchRecord) -> Callable[[apsw.Connection], None]:
         if not self._keep_queries:
             search = msgspec.structs.replace(search, query=None)
         added = (
@@ -81,7 +84,7 @@ class SqliteSearchLog:
             elif cells:
                 connection.execute(_ADD_RESULTS + ", ".join(["(?, ?, ?, ?, ?)"] * len(search.results)), cells)
 
-        return self._db.submit("record_search", unit).result
+        return unit
 
     def search(self, search_id: str) -> SearchRecord:
         def query(connection: apsw.Connection) -> SearchRecord:

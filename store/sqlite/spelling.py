@@ -87,7 +87,10 @@ class Spelling:
                 self._seq, self._known = seq, {}
             if letter not in self._known:
                 bounds = {"first": letter, "last": letter + "\U0010ffff", "least": _FEWEST_DOCUMENTS}
-                self._known[letter] = dict(rows(connection, _TERMS, bounds))
+                found = dict(rows(connection, _TERMS, bounds))
+                if not found:
+                    return found  # there are more characters than words: only those that begin one are remembered
+                self._known[letter] = found
             return self._known[letter]
 
 

@@ -21,6 +21,7 @@ from store.sqlite.rows import encode, one, record, rows, value
 from store.sqlite.uses import (
     ADD_OUTCOME,
     ADD_SESSION,
+    Started,
     add_start,
     check_outcome,
     checked_id,
@@ -34,7 +35,8 @@ _SESSION: Final = "SELECT id, project_id, user_id, started_at, ended_at FROM ses
 _INVOCATION_COLUMNS: Final = """
 i.id, i.skill_name, i.skill_version_id, i.invoked_at, i.session_id, i.user_id, i.project_id, i.project_path,
 i.workflow_path, i.workflow_phase, i.search_id, i.selection_rank, i.alternatives_considered, i.user_query,
-i.user_query_hash, i.user_context, o.outcome, o.finished_at, o.duration_seconds, o.error_type,
+i.user_query_hash, i.user_context, i.given_name, EXISTS (SELECT 1 FROM skills s WHERE s.skill_name = i.skill_name),
+o.outcome, o.finished_at, o.duration_seconds, o.error_type,
 coalesce(o.follow_up_actions, '[]'), o.source
 """
 _INVOCATION: Final = f"""
@@ -56,6 +58,7 @@ FROM json_each(?) asked CROSS JOIN skill_invocation i ON i.id = asked.value
 """
 _SEQ: Final = "SELECT seq FROM skill_invocation WHERE id = ?"
 _INVOCATION_JSON: Final = frozenset({"alternatives_considered", "user_context", "follow_up_actions"})
+_SKILL_KNOWN: Final = Invocation.__struct_fields__.index("skill_known")
 _OPEN_BEFORE: Final = """
 SELECT i.id, i.skill_name, i.invoked_at FROM open_invocation o JOIN skill_invocation i ON i.id = o.invocation_id
 WHERE o.invoked_at < ? ORDER BY o.invoked_at, i.seq
@@ -88,7 +91,7 @@ class SqliteTracking:
             if recorded is not None:
                 _require_same_start(recorded, invocation)
                 return recorded
-            return _as_recorded(bindings, add_start(connection, bindings))
+            return _as_recorded(add_start(connection, bindings))
 
         return self._db.write("start_invocation", unit)
 
@@ -123,7 +126,7 @@ class SqliteTracking:
     def find_invocations(self, invocation_ids: Sequence[str]) -> dict[str, Invocation]:
         bindings = (encode(list(invocation_ids)),)
         found = self._db.read("find_invocations", lambda connection: rows(connection, _BY_IDS, bindings))
-        return {row[0]: record(Invocation, row, json=_INVOCATION_JSON) for row in found}
+        return {row[0]: _read(row) for row in found}
 
     def invocations(self, *, after: str | None = None, limit: int = 1000) -> list[Invocation]:
         def query(connection: apsw.Connection) -> list[Invocation]:
@@ -132,13 +135,13 @@ class SqliteTracking:
             if seq is None:
                 raise NotFound("invocation", str(after))
             found = rows(connection, _IN_LOG, (seq, limit))
-            return [record(Invocation, row, json=_INVOCATION_JSON) for row in found]
+            return [_read(row) for row in found]
 
         return self._db.read("invocations", query)
 
     def session_invocations(self, session_id: str) -> list[Invocation]:
         found = self._db.read("session_invocations", lambda connection: rows(connection, _IN_SESSION, (session_id,)))
-        return [record(Invocation, row, json=_INVOCATION_JSON) for row in found]
+        return [_read(row) for row in found]
 
     def import_invocations(self, uses: Sequence[tuple[NewInvocation, NewOutcome | None]]) -> ImportReport:
         imported = 0
@@ -174,9 +177,15 @@ def find_session(connection: apsw.Connection, session_id: str) -> Session:
     return record(Session, row)
 
 
+def _read(row: tuple[Any, ...]) -> Invocation:
+    cells = list(row)
+    cells[_SKILL_KNOWN] = bool(cells[_SKILL_KNOWN])
+    return record(Invocation, tuple(cells), json=_INVOCATION_JSON)
+
+
 def _find_invocation(connection: apsw.Connection, invocation_id: str) -> Invocation | None:
     row = one(connection, _INVOCATION, (invocation_id,))
-    return record(Invocation, row, json=_INVOCATION_JSON) if row else None
+    return _read(row) if row else None
 
 
 def _invocation(connection: apsw.Connection, invocation_id: str) -> Invocation:
@@ -186,12 +195,15 @@ def _invocation(connection: apsw.Connection, invocation_id: str) -> Invocation:
     return found
 
 
-def _as_recorded(bindings: dict[str, Any], version: int | None) -> Invocation:
+def _as_recorded(started: Started) -> Invocation:
     """Return what reading back would: what was bound, with its JSON decoded."""
-    told = {name: msgspec.json.decode(cell) if name in _INVOCATION_JSON else cell for name, cell in bindings.items()}
+    told = {
+        name: msgspec.json.decode(cell) if name in _INVOCATION_JSON else cell for name, cell in started.bindings.items()
+    }
     return Invocation(
         **told,
-        skill_version_id=version,
+        skill_version_id=started.skill.version,
+        skill_known=started.skill.known,
         outcome=None,
         finished_at=None,
         duration_seconds=None,
@@ -224,7 +236,15 @@ def _require_same_start(recorded: Invocation, asked: NewInvocation) -> None:
             wanted = normalise_time(wanted) if wanted else recorded.invoked_at
         elif field in _INVOCATION_JSON:
             wanted = msgspec.json.decode(encode(wanted))
-        same = same_query(recorded, wanted) if field == "user_query" else wanted == getattr(recorded, field)
+        if field == "user_query":
+            same = same_query(recorded, wanted)
+        elif field == "skill_name":
+            same = wanted in {recorded.skill_name, recorded.given_name}
+        elif field == "project_id" and wanted is None:
+            # It may have been found by the path, as of then.
+            same = recorded.project_id is None or asked.project_path is not None
+        else:
+            same = wanted == getattr(recorded, field)
         if not same:
             raise Conflict(
                 f"invocation {recorded.id!r} is already recorded with another {field}: "

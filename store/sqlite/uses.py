@@ -6,7 +6,7 @@ import secrets
 import time
 import uuid
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 
@@ -14,7 +14,9 @@ from store.clock import format_time, normalise_time, read_time
 from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import InvalidRecord
 from store.query_hash import hash_of
-from store.sqlite.rows import encode, value
+from store.sqlite.names import Resolved, resolve
+from store.sqlite.project_paths import project_at, project_folders
+from store.sqlite.rows import encode
 
 MAX_ID_CHARACTERS: Final = 200
 MAX_DURATION_S: Final = 3_153_600_000.0
@@ -22,25 +24,26 @@ MAX_DURATION_S: Final = 3_153_600_000.0
 ADD_SESSION: Final = """
 INSERT INTO session(id, project_id, user_id, started_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
-# A statement of its own: as a subquery of the INSERT it would open a statement journal for each row, which costs five
-# times the row.
-_SERVED_VERSION: Final = """
-SELECT v.id FROM skills s JOIN skill_version v ON v.skill_id = s.id AND v.content_hash = s.content_hash
-WHERE s.skill_name = ? AND s.removed_at IS NULL
-"""
 _ADD_START: Final = """
 INSERT INTO skill_invocation(id, skill_name, skill_version_id, invoked_at, session_id, user_id, project_id,
                              project_path, workflow_path, workflow_phase, search_id, selection_rank,
-                             alternatives_considered, user_query, user_query_hash, user_context)
+                             alternatives_considered, user_query, user_query_hash, user_context, given_name)
 VALUES (:id, :skill_name, :skill_version_id, :invoked_at, :session_id, :user_id, :project_id, :project_path,
         :workflow_path, :workflow_phase, :search_id, :selection_rank, :alternatives_considered, :user_query,
-        :user_query_hash, :user_context)
+        :user_query_hash, :user_context, :given_name)
 """
 ADD_OUTCOME: Final = """
 INSERT INTO skill_outcome(invocation_id, skill_name, outcome, finished_at, duration_seconds, error_type,
                           follow_up_actions, source)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+
+class Started(NamedTuple):
+    """A use that was added: its columns, and what its skill's name was resolved to."""
+
+    bindings: dict[str, Any]
+    skill: Resolved
 
 
 def checked_id(identifier: str) -> str:
@@ -89,6 +92,7 @@ def start_bindings(invocation: NewInvocation, *, now: str, keep_queries: bool) -
         "user_query": query if keep_queries else None,
         "user_query_hash": None if keep_queries or query is None else hash_of(query),
         "user_context": _json(invocation.user_context, empty="{}"),
+        "given_name": None,
     }
 
 
@@ -145,16 +149,28 @@ def outcome_bindings(
     )
 
 
-def add_start(connection: apsw.Connection, bindings: dict[str, Any]) -> int | None:
-    """Add a use; return its skill's version. A session that it is the first to name begins with it."""
-    if bindings["session_id"] is not None:
+def add_start(connection: apsw.Connection, bindings: dict[str, Any]) -> Started:
+    """Add a use. A session that it is the first to name begins with it."""
+    # Looked up by a statement of its own: a subquery of the INSERT would open a statement journal for each row, which
+    # costs five times the row.
+    resolved = resolve(connection, bindings["skill_name"])
+    stored = under_its_skill(bindings, resolved)
+    if stored["project_id"] is None and stored["project_path"] is not None:
+        stored = stored | {"project_id": project_at(project_folders(connection), stored["project_path"])}
+    if stored["session_id"] is not None:
         connection.execute(
-            ADD_SESSION,
-            (bindings["session_id"], bindings["project_id"], bindings["user_id"], bindings["invoked_at"]),
+            ADD_SESSION, (stored["session_id"], stored["project_id"], stored["user_id"], stored["invoked_at"])
         )
-    version: int | None = value(connection, _SERVED_VERSION, (bindings["skill_name"],))
-    connection.execute(_ADD_START, bindings | {"skill_version_id": version})
-    return version
+    connection.execute(_ADD_START, stored | {"skill_version_id": resolved.version})
+    return Started(stored, resolved)
+
+
+def under_its_skill(bindings: dict[str, Any], resolved: Resolved) -> dict[str, Any]:
+    """Return the columns of a use with the skill that its name means, and the name as given where that is another."""
+    given = bindings["skill_name"]
+    if resolved.skill_name == given:
+        return bindings
+    return bindings | {"skill_name": resolved.skill_name, "given_name": given}
 
 
 def _json(payload: Any, *, empty: str) -> str:

@@ -17,6 +17,8 @@ SMALL_LIBRARY: Final = 10_000
 # Scoring a document for a word takes half a microsecond; beyond this many a search would wait for its commonest words.
 POSTINGS: Final = 6_000
 POSTINGS_A_WORD: Final = 1_500
+# Words that are remembered, about 100 bytes each; beyond it all are forgotten and looked up again.
+MOST_WORDS: Final = 50_000
 
 _SEQ: Final = "SELECT coalesce(max(index_seq), 0) FROM skills"
 _DOCUMENTS: Final = "SELECT doc FROM skill_vocabulary WHERE term = ?"
@@ -36,7 +38,7 @@ class Vocabulary:
         """Return how many documents hold each word, at most, as the index spells words."""
         with self._lock:
             seq = self.seq(connection)
-            if seq != self._seq:
+            if seq != self._seq or len(self._documents) > MOST_WORDS:
                 self._seq, self._documents = seq, {}
             known = self._documents
         found = []

@@ -22,6 +22,12 @@ T = TypeVar("T")
 Unit = Callable[[apsw.Connection], T]
 MAX_GROUP: Final = 512
 LOCK_DEADLINE_S: Final = 30.0
+# While another process holds the lock for longer than PATIENCE_S, so many callers wait for it and all others are
+# refused at once: callers that wait hold threads, which reads need too.
+PATIENCE_S: Final = 1.0
+MOST_WAITING: Final = 16
+NOTED_WAIT_S: Final = 0.1
+_ATTEMPT_MS: Final = 250
 LINGER_S: Final = 0.001
 _STOP: Final = object()
 
@@ -56,6 +62,13 @@ class Pending(Generic[T]):
         """Return whether it is decided."""
         return not self._undecided.locked()
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until it is decided, for so long at most; return whether it is."""
+        decided = self._undecided.acquire(timeout=timeout_s)
+        if decided:
+            self._undecided.release()
+        return decided
+
     def result(self) -> T:
         """Wait until the unit is durable, and return or raise what it did."""
         with self._undecided:
@@ -74,15 +87,42 @@ class Writer:
     ----------
     connection : apsw.Connection
         Open for writing; closed by `close`.
+    check : callable, optional
+        Called before and after each commit; when it raises, the units of that commit fail with its error.
+    noted : callable, optional
+        Called with the seconds of each wait for the lock that was longer than `NOTED_WAIT_S`.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        check: Callable[[], None] = lambda: None,
+        noted: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._connection = connection
+        self._check = check
+        self._noted = noted
+        self._waiting_since: float | None = None
+        self._beginning = 0  # how many callers the writer is taking the lock for
+        self._trouble: StoreUnavailable | None = None
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
+        connection.set_busy_timeout(_ATTEMPT_MS)
         self._thread = threading.Thread(target=self._work, name="skillrank-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting_s(self) -> float:
+        """How long the writer has been waiting for the lock; 0 when it is not waiting."""
+        since = self._waiting_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def trouble(self) -> StoreUnavailable | None:
+        """What the last commit failed with, None when it succeeded."""
+        return self._trouble
 
     def run(self, unit: Unit[T]) -> T:
         """Run `unit`, and return its result once it is durable.
@@ -102,6 +142,8 @@ class Writer:
         with self._closing:
             if self._closed:
                 raise StoreUnavailable("the store has been closed", cause="closed")
+            if self.waiting_s > PATIENCE_S and self._beginning + self._queue.qsize() >= MOST_WAITING:
+                raise _locked("many other callers wait for it")
             self._queue.put(pending)
         return pending
 
@@ -149,6 +191,8 @@ class Writer:
         try:
             results = self._run_group(group)
         except BaseException as error:  # noqa: BLE001  the thread's border: the error goes to whoever waits
+            if isinstance(error, StoreUnavailable):
+                self._trouble = error
             if len(group) == 1 or _would_wait_again(error):
                 for member in group:
                     member.fail(error)
@@ -157,8 +201,11 @@ class Writer:
             for member in group:
                 self._commit_group([member])
             return
+        self._trouble = None
         for member, result in zip(group, results, strict=True):
             if isinstance(result, _Failure):
+                if isinstance(result.error, StoreUnavailable):
+                    self._trouble = result.error
                 member.fail(result.error)
             else:
                 member.succeed(result)
@@ -166,11 +213,12 @@ class Writer:
     def _run_group(self, group: list[_Member]) -> list[Any]:
         connection = self._connection
         with translated():
-            # Waiting in the queue behind a group that waited for the lock counts too.
-            self._begin(min(member.queued for member in group) + LOCK_DEADLINE_S)
+            self._check()
+            self._begin(group)
             try:
                 results = [self._run_unit(member.unit) for member in group]
                 connection.execute("COMMIT")
+                self._check()
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -191,20 +239,50 @@ class Writer:
         connection.execute("RELEASE unit")
         return result
 
-    def _begin(self, deadline: float) -> None:
-        while True:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-            except apsw.BusyError as error:
-                if time.monotonic() > deadline:
-                    raise StoreUnavailable(
-                        f"another process has held the database's write lock for {LOCK_DEADLINE_S:.0f} seconds; "
-                        "try again in a moment",
-                        cause="locked",
-                        retry_after_s=RETRY_AFTER_S,
-                    ) from error
-            else:
-                return
+    def _begin(self, group: list[_Member]) -> None:
+        """Take the write lock for `group`, which changes when that takes long: see `MOST_WAITING`."""
+        # Waiting in the queue behind a group that waited for the lock counts too.
+        deadline = min(member.queued for member in group) + LOCK_DEADLINE_S
+        began = time.monotonic()
+        self._beginning = len(group)
+        try:
+            while True:
+                try:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                except apsw.BusyError as error:
+                    if time.monotonic() > deadline:
+                        raise _locked(f"for {LOCK_DEADLINE_S:.0f} seconds") from error
+                    self._waiting_since = began
+                    if self.waiting_s > PATIENCE_S:
+                        self._refuse_most(group)
+                else:
+                    return
+        finally:
+            self._waiting_since = None
+            if (waited_s := time.monotonic() - began) > NOTED_WAIT_S:
+                self._noted(waited_s)
+
+    def _refuse_most(self, group: list[_Member]) -> None:
+        """Refuse whoever waits in `group` or in the queue beyond the first `MOST_WAITING`."""
+        with self._closing:  # nothing is queued meanwhile
+            queued = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+            members = [item for item in queued if item is not _STOP]
+            room = max(MOST_WAITING - len(group), 0)
+            for item in [*members[:room], *(item for item in queued if item is _STOP)]:
+                self._queue.put(item)
+        error = _locked("many other callers wait for it")
+        for member in [*group[MOST_WAITING:], *members[room:]]:
+            member.fail(error)
+        del group[MOST_WAITING:]
+        self._beginning = len(group)
+
+
+def _locked(why: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"another program holds the database's write lock ({why}); try again in a moment",
+        cause="locked",
+        retry_after_s=RETRY_AFTER_S,
+    )
 
 
 def _would_wait_again(error: BaseException) -> bool:

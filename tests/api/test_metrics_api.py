@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
 from typing import Any
 
@@ -10,7 +11,9 @@ import apsw
 import pytest
 from litestar.testing import TestClient
 
+from service.app import create_app
 from service.settings import Settings
+from store.sqlite import list_backups, open_store
 
 Client = TestClient[Any]
 
@@ -103,3 +106,16 @@ def test_reading_goes_on_while_the_database_is_locked_for_writing(client: Client
         assert client.get("/api/metrics/fix-types").json()["total_invocations"] == 1
         assert client.get("/health").status_code == 200
         other.execute("ROLLBACK")
+
+
+def test_the_service_backs_up_by_itself_when_it_is_told_to(settings: Settings) -> None:
+    told = Settings(data_dir=settings.data_dir, model=settings.model, backup_hours=1.0)
+    with TestClient(create_app(told)) as client:
+        use(client)
+        until = time.monotonic() + 20
+        while not list_backups(told.backups_dir):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    (made,) = list_backups(told.backups_dir)
+    with closing(open_store(made)) as copy:
+        assert copy.check() == []

@@ -66,6 +66,40 @@ def sums(skill: str, *numbers: float, query: tuple[str, int] | None = None, vers
     )
 
 
+@pytest.mark.parametrize(
+    ("considered", "served"),
+    [
+        ([], ["a", "b", "c", "d"]),
+        (["d"], ["a", "d", "b", "c"]),
+        (["a", "d", "d", "b"], ["a", "d", "b", "c"]),
+        (["x"], ["a", "x", "b", "c", "d"]),
+        (["b"], ["a", "b", "c", "d"]),
+    ],
+)
+def test_what_was_considered_stands_above_what_was_chosen(
+    store: Store, considered: list[str], served: list[str]
+) -> None:
+    searched(store, "s1", "a", "b", "c", "d")
+    used(store, "b", search_id="s1", alternatives_considered=considered)
+    (learnt,) = store.outcomes_to_learn(limit=9)[1]
+    assert (learnt.served, learnt.taken) == (served, ["b"])
+
+
+def test_what_was_considered_counts_without_a_search_and_in_any_form_of_its_name(store: Store, document: Make) -> None:
+    generation = store.open_generation("m", 4, 1).generation
+    store.write_document(document("lint"), generation)
+    used(store, "format", alternatives_considered=["Plugin:Lint", "other"])
+    used(store, "format", "failed", alternatives_considered=["lint"])
+    done, failed = store.outcomes_to_learn(limit=9)[1]
+    assert (done.served, failed.served) == (["lint", "other", "format"], [])
+
+
+def test_no_more_is_taken_for_considered_than_anybody_looks_through(store: Store) -> None:
+    used(store, "lint", alternatives_considered=[f"skill {number}" for number in range(500)])
+    (learnt,) = store.outcomes_to_learn(limit=9)[1]
+    assert learnt.served == [*(f"skill {number}" for number in range(20)), "lint"]
+
+
 def add(
     store: Store, *learnt: EvidenceSum, after: int = 0, upto: int = 1, cells: list[QueryCell] | None = None
 ) -> bool:

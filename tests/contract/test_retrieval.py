@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -218,6 +219,27 @@ def test_unspaced_scripts_match_within_a_sentence(store: Store, generation: int,
 def test_accents_and_case_make_no_difference(store: Store, generation: int, document: Make) -> None:
     store.write_document(document("one", body="Café RÉSUMÉ"), generation)
     assert names(store.candidates("cafe resume", None, depth=5)) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("café menü", unicodedata.normalize("NFD", "café")),
+        (unicodedata.normalize("NFD", "café menü"), "café"),
+        ("ｐｄｆ reader", "pdf"),
+        ("pdf reader", "ＰＤＦ"),
+        ("ﬁle ﬂow", "file"),
+        ("ｶﾞｲﾄﾞ", "ガイド"),
+        (unicodedata.normalize("NFD", "한국어 문서"), "한국어"),
+    ],
+)
+def test_all_unicode_forms_of_a_word_are_one_word(
+    store: Store, generation: int, document: Make, written: str, asked: str
+) -> None:
+    store.write_document(document("a", description="", body=written), generation)
+    store.write_document(document("b", description="", body="something else"), generation)
+    assert [each.skill_name for each in store.candidates(asked, None, depth=5)] == ["a"]
+    assert all(term.documents == 1 for term in store.vocabulary(asked))
 
 
 def test_inflected_words_match(store: Store, generation: int, document: Make) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from migrations import SchemaMismatch
+from migrations import MigrationRunner, SchemaMismatch
 from migrations.files import SQLITE_MIGRATIONS, read_migrations
 
 FORWARD = re.compile(r"V([1-9]\d*)__[a-z0-9]+(_[a-z0-9]+)*\.sql")
@@ -56,8 +56,21 @@ def test_versions_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert [migration.version for migration in read_migrations(tmp_path)] == list(range(1, 12))
 
 
-def test_an_empty_folder_has_no_versions(tmp_path: Path) -> None:
-    assert read_migrations(tmp_path) == []
+@pytest.mark.parametrize("kind", ["empty", "missing", "a file"])
+def test_a_folder_that_gives_no_migrations_is_refused(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "folder"
+    if kind == "empty":
+        folder.mkdir()
+    elif kind == "a file":
+        folder.write_text("SELECT 1;", "utf-8")
+    with pytest.raises(SchemaMismatch, match="folder"):
+        read_migrations(folder)
+
+
+def test_a_runner_without_migrations_does_not_look_like_success(tmp_path: Path) -> None:
+    with pytest.raises(SchemaMismatch, match="there is no folder"):
+        MigrationRunner(tmp_path / "new.db", "/no/such/folder").run_migrations()
+    assert not (tmp_path / "new.db").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from service.learning.outcomes import Learning
 from service.settings import Settings
-from service.upkeep import Sweep, sweep
+from service.upkeep import Sweep, back_up, backup_due_s, sweep
 from service.work.sessions import session_report
 from store.clock import format_time
 from store.contract.searches import SearchRecord, ServedSkill
 from store.contract.tracking import NewInvocation, NewOutcome, NewSession
 from store.protocol import Store
 from store.query_hash import hash_of
-from store.sqlite import open_store
+from store.sqlite import list_backups, open_store
 
 WORDS = "where is the treasure buried"
 
@@ -57,20 +61,60 @@ def settings(**told: Any) -> Settings:
     return Settings(data_dir=Path("unused"), **told)
 
 
+NOTHING = Sweep(abandoned_uses=0, ended_sessions=0, refreshed_percentiles=0, forgotten_searches=0, forgotten_uses=0)
+
+
 def test_nothing_is_forgotten_unless_that_is_asked_for(store: Store, clock: Any) -> None:
     clock.advance(days=4000)
     done = sweep(store, Learning(store), settings())
-    assert done == Sweep(abandoned_uses=1, ended_sessions=1, forgotten_searches=0, forgotten_uses=0)
+    assert done == msgspec.structs.replace(NOTHING, abandoned_uses=1, ended_sessions=1)
     assert store.search("q").query == WORDS
-    assert sweep(store, Learning(store), settings()) == Sweep(
-        abandoned_uses=0, ended_sessions=0, forgotten_searches=0, forgotten_uses=0
-    )
+    assert sweep(store, Learning(store), settings()) == NOTHING
 
 
 def test_what_is_fresh_is_left_alone(store: Store, clock: Any) -> None:
     clock.advance(hours=1)
-    done = sweep(store, Learning(store), settings(keep_searches_days=1.0))
-    assert done == Sweep(abandoned_uses=0, ended_sessions=0, forgotten_searches=0, forgotten_uses=0)
+    sweep(store, Learning(store), settings())
+    assert sweep(store, Learning(store), settings(keep_searches_days=1.0)) == NOTHING
+
+
+def test_percentiles_of_skills_whose_uses_have_no_session_are_computed(store: Store) -> None:
+    for number in range(30):
+        for use in range(2):
+            identifier = f"{number} {use}"
+            store.start_invocation(NewInvocation(id=identifier, skill_name=f"skill {number}"))
+            store.finish_invocation(identifier, NewOutcome(outcome="completed", duration_seconds=float(use)))
+    # `dig` was used in the session, which has not ended.
+    assert sweep(store, Learning(store), settings()).refreshed_percentiles == 31
+    metrics = store.skill_metrics("skill 7")
+    assert metrics is not None
+    assert (metrics.p50_duration_seconds, metrics.percentile_count) == (0.5, 2)
+    assert sweep(store, Learning(store), settings()) == NOTHING
+
+
+@pytest.mark.parametrize("hours", [1e12, float("inf")])
+def test_limits_longer_than_the_calendar_mean_never(store: Store, clock: Any, hours: float) -> None:
+    clock.advance(days=4000)
+    sweep(store, Learning(store), settings())
+    assert sweep(store, Learning(store), settings(open_limit_hours=hours, session_idle_hours=hours)) == NOTHING
+
+
+def test_a_backup_is_due_when_the_last_one_is_old_or_from_the_future(store: Store, tmp_path: Path) -> None:
+    told = Settings(data_dir=tmp_path)
+    assert backup_due_s(told, 2.0) == 0
+    report, pruned = back_up(store, told, moment=datetime(2026, 1, 1, tzinfo=UTC))
+    assert pruned == []
+    assert 0 < backup_due_s(told, 2.0) <= 7200
+    for hours in (-3, 3):
+        moment = time.time() + 3600 * hours
+        os.utime(report.path, (moment, moment))
+        assert backup_due_s(told, 2.0) == 0
+
+
+def test_of_the_service_s_backups_the_last_seven_are_kept(store: Store, tmp_path: Path) -> None:
+    told = Settings(data_dir=tmp_path)
+    made = [back_up(store, told, moment=datetime(2026, 1, 30 - day, tzinfo=UTC))[0].path for day in range(9)]
+    assert [str(path) for path in list_backups(told.backups_dir)] == made[2:]
 
 
 def test_a_session_that_nobody_ended_has_its_report_kept(store: Store, clock: Any) -> None:

@@ -103,3 +103,9 @@ def test_within_a_group_outcomes_decide_however_relevance_differs() -> None:
     shared = shared_relevance(relevance, [[0, 1]])
     order = blend(shared, np.array([0.0, 0.1, 0.0]), np.zeros(3)).order
     assert representatives(order, [[0, 1]]) == {1: [0], 2: []}
+
+
+def test_a_sketch_of_a_long_document_takes_no_more_memory_than_its_hashes() -> None:
+    long = sketch(" ".join(f"word{number}" for number in range(5000)))
+    assert long.base is None
+    assert long.nbytes == 4 * SKETCH_HASHES

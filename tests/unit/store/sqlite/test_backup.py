@@ -19,10 +19,12 @@ import apsw
 import pytest
 
 from migrations import MigrationRunner, SchemaMismatch
+from store.contract.searches import SearchRecord
 from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import InvalidRecord, StoreUnavailable
-from store.sqlite import SqliteStore, backup_name, open_store, prune_backups, restore
+from store.sqlite import SqliteStore, list_backups, next_backup, open_store, prune_backups, restore
 from store.sqlite import backup as backup_module
+from store.sqlite.backup_files import LEFTOVER_AGE_S
 from store.sqlite.occupancy import occupy, share
 
 
@@ -124,16 +126,103 @@ def test_a_folder_that_cannot_be_written_is_named(store: SqliteStore, tmp_path: 
         store.backup(tmp_path / "file" / "one.db")
 
 
-def test_the_newest_seven_are_kept_and_other_files_are_left_alone(tmp_path: Path) -> None:
+def make_backup(folder: Path, moment: datetime) -> Path:
+    made = next_backup(folder, moment)
+    made.touch()
+    made.with_name(made.name + ".sha256").touch()
+    return made
+
+
+def test_the_last_seven_are_kept_and_other_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "my-own.db").touch()
+    made = [make_backup(tmp_path, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)) for day in range(9)]
+    assert prune_backups(tmp_path) == made[:2]
+    assert list_backups(tmp_path) == [tmp_path / "my-own.db", *made[2:]]
+    assert len(list(tmp_path.glob("*.sha256"))) == 7
+
+
+def test_a_backup_made_after_the_clock_was_put_right_is_the_newest(tmp_path: Path) -> None:
+    fast, right = datetime(2027, 6, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+    early = [make_backup(tmp_path, fast + timedelta(days=day)) for day in range(7)]
+    latest = make_backup(tmp_path, right)
+    assert prune_backups(tmp_path, made=latest) == early[:1]
+    assert list_backups(tmp_path)[-1] == latest
+
+
+def test_backups_named_by_an_earlier_release_go_first_whatever_their_time(tmp_path: Path) -> None:
+    old = [tmp_path / f"skillrank-203{year}0101T000000000000Z.db" for year in range(7)]
+    for path in old:
+        path.touch()
+    latest = make_backup(tmp_path, datetime(2026, 1, 1, tzinfo=UTC))
+    assert prune_backups(tmp_path, made=latest) == old[:1]
+    assert latest.exists()
+
+
+def test_a_backup_just_made_is_never_removed_even_when_others_were_made_meanwhile(tmp_path: Path) -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    names = [backup_name(moment + timedelta(days=day)) for day in range(9)]
-    for name in [*names, "my-own.db"]:
+    mine = next_backup(tmp_path, moment)
+    others = [next_backup(tmp_path, moment + timedelta(seconds=second)) for second in range(1, 4)]
+    for path in (mine, *others):
+        path.touch()
+    assert prune_backups(tmp_path, keep=1, made=mine) == others[:2]
+
+
+def test_a_folder_named_like_a_backup_is_no_backup_and_no_obstacle(tmp_path: Path) -> None:
+    folder = tmp_path / "skillrank-20260101T000000000000Z.db"
+    folder.mkdir()
+    made = [make_backup(tmp_path, datetime(2026, 1, 1, tzinfo=UTC)) for _ in range(2)]
+    assert prune_backups(tmp_path, keep=1) == made[:1]
+    assert folder.is_dir()
+    assert list_backups(tmp_path) == made[1:]
+
+
+def test_of_many_backups_to_one_target_exactly_one_is_made_and_its_checksum_is_right(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    use(store, "a")
+    target = tmp_path / "backups" / "one.db"
+    results: list[str] = []
+
+    def make() -> None:
+        try:
+            results.append(store.backup(target).sha256)
+        except InvalidRecord:
+            results.append("refused")
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (digest,) = set(results) - {"refused"}
+    assert results.count(digest) == 1
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == digest
+    assert target.with_name("one.db.sha256").read_text("utf-8") == f"{digest}  one.db\n"
+    assert sorted(each.name for each in target.parent.iterdir()) == ["one.db", "one.db.sha256"]
+
+
+def test_on_a_file_system_without_hard_links_a_backup_still_overwrites_nothing(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store.backup(tmp_path / "one.db")
+    with pytest.raises(InvalidRecord):
+        store.backup(tmp_path / "one.db")
+    assert restore(tmp_path / "new.db", tmp_path / "one.db", stamp="now").checksum_verified
+
+
+def test_what_a_killed_backup_left_is_removed_by_a_later_one_when_it_is_old(store: SqliteStore, tmp_path: Path) -> None:
+    old = [".skillrank-backup-0123456789abcdef.partial", ".skillrank-backup-0123456789abcdef.partial-journal"]
+    recent, foreign = ".skillrank-backup-fedcba9876543210.partial", ".holiday.partial"
+    for name in (*old, recent, foreign):
         (tmp_path / name).touch()
-        (tmp_path / f"{name}.sha256").touch()
-    removed = prune_backups(tmp_path)
-    assert sorted(each.name for each in removed) == names[:2]
-    assert sorted(each.name for each in tmp_path.glob("*.db")) == ["my-own.db", *names[2:]]
-    assert len(list(tmp_path.glob("*.sha256"))) == 8
+    for name in (*old, foreign):
+        os.utime(tmp_path / name, (0, (tmp_path / recent).stat().st_mtime - LEFTOVER_AGE_S - 1))
+    store.backup(tmp_path / "one.db")
+    assert {each.name for each in tmp_path.glob(".*")} == {recent, foreign}
 
 
 class NoRoom(apsw.VFS):
@@ -197,6 +286,13 @@ def test_a_restore_brings_the_moment_back_and_keeps_what_was_there(database: Pat
     assert report.kept is not None
     assert ids(Path(report.kept)) == ["before", "after"]
     assert beside(database) == ["skillrank.db"]
+
+
+def test_a_second_restore_at_the_same_time_keeps_both_databases(database: Path, saved: Path) -> None:
+    first, second = (restore(database, saved, stamp="now").kept for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert (ids(Path(first)), ids(Path(second))) == (["before", "after"], ["before"])
 
 
 def test_a_restore_into_an_empty_folder_makes_the_database(tmp_path: Path, saved: Path) -> None:
@@ -366,6 +462,52 @@ def test_a_check_names_metrics_that_differ_and_a_schema_that_was_changed(store: 
     metrics, schema = store.check()
     assert "skill_metrics" in metrics
     assert "extra" in schema
+
+
+def test_a_check_finds_an_index_that_lacks_a_row(store: SqliteStore, database: Path) -> None:
+    # Every page is well formed, so `PRAGMA quick_check` is content.
+    use(store, "a")
+    store.close()
+    with closing(apsw.Connection(str(database))) as other:
+        other.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+        other.pragma("writable_schema", 1)
+        other.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, 'query IS NOT NULL', 'query IS NULL') "
+            "WHERE name = 'idx_search_words_kept'"
+        ).fetchall()
+    with closing(open_store(database)) as again:
+        again.record_search(recorded("s"))
+    with closing(apsw.Connection(str(database))) as other:
+        other.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+        other.pragma("writable_schema", 1)
+        other.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, 'query IS NULL', 'query IS NOT NULL') "
+            "WHERE name = 'idx_search_words_kept'"
+        ).fetchall()
+        assert other.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    with closing(open_store(database)) as damaged:
+        assert any("idx_search_words_kept" in problem for problem in damaged.check())
+
+
+def recorded(search_id: str) -> SearchRecord:
+    return SearchRecord(
+        id=search_id,
+        searched_at="2026-01-01T00:00:00.000000Z",
+        query="lint",
+        query_hash="x",
+        query_vector=None,
+        model_id=None,
+        session_id=None,
+        user_id=None,
+        project_id=None,
+        filters={},
+        weights_version="1",
+        explored=False,
+        confidence="low",
+        degraded=[],
+        elapsed_ms=1.0,
+        results=[],
+    )
 
 
 def test_counting_that_another_program_paused_is_named_and_a_rebuild_resumes_it(

@@ -19,10 +19,11 @@ import apsw
 import pytest
 
 from migrations import MigrationRunner
+from store.contract.searches import SearchRecord
 from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import NotFound, SkillrankError, StoreUnavailable
-from store.sqlite import SqliteStore, open_store
-from store.sqlite import connection as connection_module
+from store.sqlite import SqliteStore, migrate_up, migration_status, open_store, schema_difference
+from store.sqlite import database as database_module
 from store.sqlite import writer as writer_module
 
 NOBODY = 65534
@@ -43,6 +44,27 @@ def store(path: Path, migrated_file: Path) -> Iterator[SqliteStore]:
 def track(store: SqliteStore, use_id: str, **fields: Any) -> None:
     store.start_invocation(NewInvocation(skill_name="lint", id=use_id, session_id="s", **fields))
     store.finish_invocation(use_id, NewOutcome(outcome="completed"))
+
+
+def search_record(search_id: str) -> SearchRecord:
+    return SearchRecord(
+        id=search_id,
+        searched_at="2026-01-01T00:00:00.000000Z",
+        query="lint",
+        query_hash="x",
+        query_vector=None,
+        model_id=None,
+        session_id=None,
+        user_id=None,
+        project_id=None,
+        filters={},
+        weights_version="1",
+        explored=False,
+        confidence="low",
+        degraded=[],
+        elapsed_ms=1.0,
+        results=[],
+    )
 
 
 def refused(call: Callable[[], object]) -> StoreUnavailable:
@@ -129,6 +151,7 @@ FILE_SIZE_LIMIT = """
 import resource, sys
 from pathlib import Path
 from store.errors import StoreUnavailable
+from store.contract.searches import SearchRecord
 from store.contract.tracking import NewInvocation
 from store.sqlite import open_store
 
@@ -164,6 +187,73 @@ def test_a_disk_that_fails_at_commit_is_named_keeps_what_was_accepted_and_ends(p
         [sys.executable, "-c", FILE_SIZE_LIMIT, str(path)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_health_names_the_write_that_failed_until_one_succeeds(store: SqliteStore) -> None:
+    limit_pages(store, 0)
+    assert refused(lambda: track(store, "large", user_query="x" * 100_000)).cause == "full"
+    assert any("the disk is full" in problem for problem in store.health().problems)
+    limit_pages(store, None)
+    assert not any("full" in problem for problem in store.health().problems)
+
+
+def test_health_names_a_disk_without_room_before_a_write_fails(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "LEAST_FREE_BYTES", 1 << 62)
+    assert any("is full" in problem for problem in store.health().problems)
+
+
+# --- a file that is deleted or replaced -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("change", ["deleted", "replaced"])
+def test_what_is_written_into_a_file_that_is_no_longer_there_is_never_acknowledged(
+    store: SqliteStore, path: Path, ending: str, change: str
+) -> None:
+    track(store, "before")
+    file = path.with_name(path.name + ending)
+    content = file.read_bytes()
+    file.unlink()
+    if change == "replaced":
+        path.with_name("another").write_bytes(content)
+        path.with_name("another").rename(file)
+    error = refused(lambda: track(store, "refused"))
+    assert (error.cause, str(file) in str(error)) == ("replaced", True)
+
+
+@pytest.mark.parametrize("change", ["deleted", "moved", "replaced", "folder removed"])
+def test_a_database_that_is_no_longer_there_is_not_read_and_health_says_so(
+    tmp_path: Path, migrated_file: Path, change: str
+) -> None:
+    path = tmp_path / "data" / "store.db"
+    path.parent.mkdir()
+    shutil.copyfile(migrated_file, path)
+    with closing(open_store(path)) as store:
+        track(store, "before")
+        if change == "deleted":
+            path.unlink()
+        elif change == "moved":
+            path.rename(path.with_name("elsewhere.db"))
+        elif change == "replaced":
+            shutil.copyfile(migrated_file, path.with_name("new"))
+            path.with_name("new").replace(path)
+        else:
+            shutil.rmtree(path.parent)
+        assert refused(store.all_metrics).cause == "replaced"
+        health = store.health()
+        assert (health.generation, len(health.problems)) == (None, 1)
+        assert "while it was in use" in health.problems[0]
+
+
+def test_a_database_that_is_moved_back_is_used_again(store: SqliteStore, path: Path) -> None:
+    track(store, "before")
+    path.rename(path.with_name("elsewhere.db"))
+    assert refused(store.all_metrics).cause == "replaced"
+    path.with_name("elsewhere.db").rename(path)
+    track(store, "after")
+    assert_holds_exactly(store, {"before", "after"})
 
 
 # --- a file that may not be written --------------------------------------------------------------------------
@@ -204,18 +294,59 @@ def test_a_read_only_file_is_named_and_writing_goes_on_when_it_is_not(guarded: P
         assert_holds_exactly(store, {"before", "after"})
 
 
-def test_a_read_only_folder_is_named_and_writing_goes_on_when_it_is_not(guarded: Path) -> None:
+def test_in_a_read_only_folder_everything_can_be_read_and_nothing_written(guarded: Path) -> None:
     guarded.chmod(0o555)
-
-    def use_it() -> None:
-        with closing(open_store(guarded / "store.db")) as store:
-            track(store, "refused")
-
-    assert refused(use_it).cause == "read_only"
+    before = sorted(each.name for each in guarded.iterdir())
+    with closing(open_store(guarded / "store.db")) as store:
+        assert store.all_metrics()[0].total_invocations == 1
+        assert refused(lambda: track(store, "refused")).cause == "read_only"
+        assert any("nothing is recorded" in problem for problem in store.health().problems)
+        assert store.check() == []
+        assert store.summary().total_invocations == 1
+        assert store.backup(Path(tempfile.mkdtemp()) / "copy.db").total_invocations == 1
+    assert sorted(each.name for each in guarded.iterdir()) == before
+    assert [status.applied_at is None for status in migration_status(guarded / "store.db")] == [False] * len(
+        MigrationRunner(guarded / "store.db").migrations
+    )
+    assert schema_difference(guarded / "store.db") is None
+    assert migrate_up(guarded / "store.db") == []
     guarded.chmod(0o755)
     with closing(open_store(guarded / "store.db")) as store:
         track(store, "after")
         assert_holds_exactly(store, {"before", "after"})
+
+
+def test_in_a_read_only_folder_the_log_of_a_killed_process_is_read_too(guarded: Path) -> None:
+    file = guarded / "store.db"
+    with closing(open_store(file)) as store:
+        track(store, "unfolded")
+        copies = {ending: file.with_name(file.name + ending).read_bytes() for ending in ("", "-wal")}
+    for ending, content in copies.items():
+        file.with_name(file.name + ending).write_bytes(content)
+    guarded.chmod(0o555)
+    with closing(open_store(file)) as store:
+        assert {use.id for use in store.session_invocations("s")} == {"before", "unfolded"}
+
+
+def test_a_search_in_a_read_only_folder_says_that_it_was_not_recorded(guarded: Path) -> None:
+    guarded.chmod(0o555)
+    with closing(open_store(guarded / "store.db")) as store:
+        wait = store.start_recording(search_record("s"))  # must not raise: the answer is still being made
+        assert refused(wait).cause == "read_only"
+
+
+def test_a_schema_that_must_be_migrated_first_is_named_in_a_read_only_folder(guarded: Path) -> None:
+    runner = MigrationRunner(guarded / "store.db")
+    runner.rollback_migration(runner.current_version())
+    guarded.chmod(0o555)
+    for call in (lambda: open_store(guarded / "store.db"), lambda: migrate_up(guarded / "store.db")):
+        assert refused(call).cause == "read_only"
+
+
+def test_a_database_that_is_missing_in_a_read_only_folder_is_named(guarded: Path) -> None:
+    guarded.chmod(0o555)
+    assert refused(lambda: open_store(guarded / "new.db")).cause in {"io", "read_only"}
+    assert refused(lambda: migrate_up(guarded / "deeper" / "new.db")).cause == "read_only"
 
 
 def test_a_read_only_file_can_still_be_read(guarded: Path) -> None:
@@ -239,7 +370,6 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
 
 def test_a_lock_held_too_long_is_named_and_work_goes_on_after_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "LOCK_DEADLINE_S", 0.3)
-    monkeypatch.setattr(connection_module, "BUSY_TIMEOUT_MS", 50)
     with closing(open_store(path)) as store, closing(apsw.Connection(str(path))) as other:
         track(store, "before")
         other.execute("BEGIN IMMEDIATE")
@@ -249,6 +379,69 @@ def test_a_lock_held_too_long_is_named_and_work_goes_on_after_it(path: Path, mon
         other.execute("ROLLBACK")
         track(store, "after")
         assert_holds_exactly(store, {"before", "after"})
+
+
+@pytest.fixture
+def other(store: SqliteStore, path: Path) -> Iterator[apsw.Connection]:
+    """Another program, which holds the write lock of `store`."""
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+        if other.in_transaction:
+            other.execute("ROLLBACK")
+    assert store.first_difference() is None
+
+
+def test_while_another_program_holds_the_lock_few_callers_wait_and_reads_go_on(
+    store: SqliteStore, other: apsw.Connection
+) -> None:
+    causes: list[str] = []
+
+    def write(number: int) -> None:
+        try:
+            track(store, f"use-{number}")
+        except StoreUnavailable as error:
+            causes.append(error.cause)
+
+    threads = [threading.Thread(target=write, args=(number,), daemon=True) for number in range(60)]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + 10
+    while len(causes) < 60 - writer_module.MOST_WAITING and time.monotonic() < until:
+        time.sleep(0.01)
+        assert store.all_metrics() == []
+    assert causes == ["locked"] * (60 - writer_module.MOST_WAITING)
+    began = time.monotonic()
+    assert refused(lambda: track(store, "late")).cause == "locked"
+    assert refused(store.start_recording(search_record("s"))).cause == "locked"
+    assert any("write lock" in problem for problem in store.health().problems)
+    assert store.health().lock_waits.longest_ms > 1000
+    assert time.monotonic() - began < 0.5
+    other.execute("ROLLBACK")
+    for thread in threads:
+        thread.join(20)
+
+
+def test_what_waited_for_a_lock_is_written_when_it_is_free_and_the_wait_is_told(
+    store: SqliteStore, other: apsw.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    waiting = threading.Thread(target=track, args=(store, "waited"))
+    waiting.start()
+    time.sleep(0.4)
+    other.execute("ROLLBACK")
+    waiting.join(20)
+    assert_holds_exactly(store, {"waited"})
+    waits = store.health().lock_waits
+    assert (waits.count, waits.longest_ms >= 300, waits.last_at is not None) == (1, True, True)
+    assert "write lock" in caplog.text
+
+
+def test_a_search_is_recorded_after_a_short_lock(store: SqliteStore, other: apsw.Connection) -> None:
+    wait = store.start_recording(search_record("s"))
+    other.execute("ROLLBACK")
+    wait()
+    assert store.search("s").id == "s"
 
 
 # --- damage --------------------------------------------------------------------------------------------------
