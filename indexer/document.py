@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import math
-import os
 import re
-import stat
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
 
+from indexer.decoding import NotText, decode
 from indexer.discovery import Found
 from indexer.frontmatter import Value, read_frontmatter, replace_control_characters
 from indexer.markdown import read_lines
 from indexer.naming import MAX_NAME_CHARS, normalise_name
+from indexer.opening import LeadsOutside, NotOpened, TooLarge, opened_folder, read_below
 from migrations.errors import SkillrankError
 
 MAX_DOCUMENT_BYTES = 10 * 1024 * 1024
@@ -111,36 +110,37 @@ def read_document(found: Found) -> SkillDocument:
 def read_bytes(found: Found) -> bytes:
     """Read a document of at most 10 MiB. Nothing but a regular file is read, and nothing blocks.
 
+    The document may be a link to a file below its root; nothing outside is ever opened. The folders above it may not
+    have been replaced by links since it was found.
+
     Raises
     ------
     UnparsableDocument
-        When it is larger, is not a regular file or cannot be read.
+        When it is larger, is not a regular file, leads out of its root or cannot be read.
     """
+    path, root = PurePath(found.path), PurePath(found.root)
     try:
-        with open(found.path, "rb", buffering=0, opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UnparsableDocument(found.path, "it is not a regular file")
-            _check_size(status.st_size, found.path)
-            raw = file.read()
-    except OSError as error:
-        raise UnparsableDocument(found.path, (error.strerror or type(error).__name__).lower()) from error
-    _check_size(len(raw), found.path)
-    return raw
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # A file may have been replaced by a fifo since it was found; opening that would wait for a writer.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _check_size(size_bytes: int, path: str) -> None:
-    if size_bytes > MAX_DOCUMENT_BYTES:
+        try:
+            return _read_below(path.parent, path)
+        except LeadsOutside:
+            if root not in path.parent.parents:
+                raise
+            return _read_below(root, path)
+    except LeadsOutside as error:
+        raise UnparsableDocument(found.path, "it is a link that leads out of its root") from error
+    except TooLarge as error:
         # Rounded up: never shown as the limit itself.
-        shown_mib = math.ceil(size_bytes / _MIB * 10) / 10
-        raise UnparsableDocument(
-            path, f"the document is {shown_mib:.1f} MiB; the limit is {MAX_DOCUMENT_BYTES // _MIB} MiB"
-        )
+        shown_mib = math.ceil(error.size_bytes / _MIB * 10) / 10
+        reason = f"the document is {shown_mib:.1f} MiB; the limit is {MAX_DOCUMENT_BYTES // _MIB} MiB"
+        raise UnparsableDocument(found.path, reason) from error
+    except NotOpened as error:
+        raise UnparsableDocument(found.path, str(error)) from error
+
+
+def _read_below(base: PurePath, path: PurePath) -> bytes:
+    with opened_folder(str(base)) as folder:
+        relative = str(path.relative_to(base))
+        return read_below(folder, str(base), relative, limit_bytes=MAX_DOCUMENT_BYTES, hidden=True)
 
 
 def parse_document(raw: bytes, found: Found) -> SkillDocument:
@@ -181,20 +181,13 @@ def parse_document(raw: bytes, found: Found) -> SkillDocument:
 
 
 def _decode(raw: bytes, path: str, problems: list[str]) -> str:
-    encoding = "utf-8-sig"
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-        problems.append("The document is encoded in UTF-16; most agents read UTF-8 only.")
-    elif b"\0" in raw:
-        raise UnparsableDocument(path, "it holds NUL bytes, so it is not text")
     try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError:
-        text = raw.decode(encoding, errors="replace")
-        problems.append(
-            "Some of the document is not valid text in its encoding; it reads as \N{REPLACEMENT CHARACTER}."
-        )
-    text, count = replace_control_characters(text.replace("\r\n", "\n").replace("\r", "\n"))
+        decoded = decode(raw)
+    except NotText as error:
+        raise UnparsableDocument(path, str(error)) from error
+    if decoded.problem:
+        problems.append(decoded.problem)
+    text, count = replace_control_characters(decoded.text.replace("\r\n", "\n").replace("\r", "\n"))
     if count:
         problems.append(f"The document holds control characters; they were made spaces ({count}).")
     return text

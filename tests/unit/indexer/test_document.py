@@ -76,9 +76,14 @@ class TestEncoding:
         document = parse(WELL_FORMED.replace("\n", newline))
         assert (document.body, document.problems) == ("# Fold a crane\n\nStart with a square.", ())
 
-    def test_bytes_that_are_not_utf8_are_replaced_and_reported(self) -> None:
+    def test_bytes_that_are_not_utf8_are_read_as_windows_1252_and_reported(self) -> None:
         document = parse(b"---\nname: a\ndescription: caf\xe9\n---\n")
-        assert document.description == "caf\ufffd"
+        assert document.description == "café"
+        assert document.problems == ("The document is not encoded in UTF-8; it was read as Windows-1252.",)
+
+    def test_bytes_of_no_known_encoding_are_replaced_and_reported(self) -> None:
+        document = parse("---\nname: a\ndescription: caf\u00e9 ".encode() + b"\xff\n---\n")
+        assert document.description == "café \ufffd"
         assert document.problems == ("Some of the document is not valid text in its encoding; it reads as \ufffd.",)
 
     def test_utf16_with_its_mark_is_read_and_reported(self) -> None:
@@ -364,6 +369,34 @@ class TestReading:
         os.mkfifo(tmp_path / "SKILL.md")
         with pytest.raises(UnparsableDocument, match="not a regular file"):
             read_bytes(Found(path=str(tmp_path / "SKILL.md"), root=""))
+
+    @pytest.mark.parametrize("target", ["../../secret", "{}/secret", "/etc/passwd"])
+    def test_a_document_that_became_a_link_out_of_its_root_is_unparsable(self, tmp_path: Path, target: str) -> None:
+        (tmp_path / "secret").write_text(WELL_FORMED)
+        folder = tmp_path / "root" / "skill"
+        folder.mkdir(parents=True)
+        (folder / "SKILL.md").symlink_to(target.format(tmp_path))
+        with pytest.raises(UnparsableDocument, match="it is a link that leads out of its root"):
+            read_bytes(Found(path=str(folder / "SKILL.md"), root=str(tmp_path / "root")))
+
+    @pytest.mark.parametrize("target", ["../.shared/SKILL.md", "README.md", "{}/root/.shared/SKILL.md"])
+    def test_a_document_may_be_a_link_within_its_root(self, tmp_path: Path, target: str) -> None:
+        folder = tmp_path / "root" / "skill"
+        for path in (folder / "README.md", tmp_path / "root" / ".shared" / "SKILL.md"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(WELL_FORMED)
+        (folder / "SKILL.md").symlink_to(target.format(tmp_path))
+        found = Found(path=str(folder / "SKILL.md"), root=str(tmp_path / "root"))
+        assert read_document(found).skill_name == "fold-crane"
+
+    @pytest.mark.parametrize("target", [".env", "../.git/config"])
+    def test_a_document_may_not_be_a_link_to_a_hidden_file(self, tmp_path: Path, target: str) -> None:
+        for path in (tmp_path / "skill" / ".env", tmp_path / ".git" / "config"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("API_KEY=1")
+        (tmp_path / "skill" / "SKILL.md").symlink_to(target)
+        with pytest.raises(UnparsableDocument, match="it is hidden"):
+            read_bytes(Found(path=str(tmp_path / "skill" / "SKILL.md"), root=str(tmp_path)))
 
     def test_a_document_that_became_a_folder_is_unparsable(self, tmp_path: Path) -> None:
         with pytest.raises(UnparsableDocument):
