@@ -88,7 +88,10 @@ def _decode_as(raw: bytes, encoding: str) -> Decoded:
             text = raw.decode(encoding, errors="replace")
             problem = "Some of the document is not valid text in its encoding; it reads as \N{REPLACEMENT CHARACTER}."
             garbled = text.count("\N{REPLACEMENT CHARACTER}") > len(text) * _MOST_LOST
-    return Decoded(text.lstrip("\N{BYTE ORDER MARK}"), problem, garbled)
+    unmarked = text.lstrip("\N{BYTE ORDER MARK}")
+    if problem is None and len(unmarked) < len(text):
+        problem = "The document begins with more than one byte order mark; they were removed."
+    return Decoded(unmarked, problem, garbled)
 
 
 def _guess_utf16(raw: bytes) -> str | None:

@@ -24,10 +24,16 @@ def test_utf16_without_its_mark_is_recognised(encoding: str, text: str) -> None:
     assert decode(text.encode(encoding)).text == text
 
 
-@pytest.mark.parametrize("marks", [1, 2, 3])
-def test_marks_at_the_start_are_removed_however_many_there_are(marks: int) -> None:
-    decoded = decode(codecs.BOM_UTF8 * marks + b"text")
+def test_one_mark_is_removed_without_a_word() -> None:
+    decoded = decode(codecs.BOM_UTF8 + b"text")
     assert (decoded.text, decoded.problem) == ("text", None)
+
+
+@pytest.mark.parametrize("marks", [2, 3])
+def test_several_marks_are_removed_and_reported(marks: int) -> None:
+    decoded = decode(codecs.BOM_UTF8 * marks + b"text")
+    assert decoded.text == "text"
+    assert decoded.problem == "The document begins with more than one byte order mark; they were removed."
 
 
 @pytest.mark.parametrize("text", ["Prüfe Rechnungen", "«naïve»", "C’est œuvre – 5 € …", "Größe", "ÄÖÜ"])
