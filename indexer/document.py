@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import math
-import os
 import re
-import stat
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
 
+from indexer.allowed_tools import read_tools
+from indexer.characters import replace_control_characters
+from indexer.decoding import NotText, decode
 from indexer.discovery import Found
-from indexer.frontmatter import Value, read_frontmatter, replace_control_characters
+from indexer.frontmatter import read_frontmatter
 from indexer.markdown import read_lines
 from indexer.naming import MAX_NAME_CHARS, normalise_name
+from indexer.opening import LeadsOutside, NotOpened, TooLarge, opened_folder, read_below
+from indexer.yaml_values import Value
 from migrations.errors import SkillrankError
 
 MAX_DOCUMENT_BYTES = 10 * 1024 * 1024
 MAX_DESCRIPTION_CHARS = 10_000
 MAX_DERIVED_DESCRIPTION_CHARS = 1_024
 
+# A description is made of the beginning of a document; what lies further down is not looked at.
+_SEARCHED_CHARS = 64 * 1024
 _MIB = 1024 * 1024
 _NOT_PROSE = re.compile(r"[ \t]*(?:\[?!\[|<|\||(?:[-*_][ \t]*){3,}$)")
-_TOOL = re.compile(r"[^\s,(]+(?:\([^)]*\)?)?")
 _KNOWN_KEYS = frozenset({"name", "description", "category", "license", "compatibility", "allowed-tools", "metadata"})
+_ALIASES = {"allowedtools": "allowed-tools", "licence": "license"}
 
 
 class UnparsableDocument(SkillrankError):
@@ -111,36 +115,37 @@ def read_document(found: Found) -> SkillDocument:
 def read_bytes(found: Found) -> bytes:
     """Read a document of at most 10 MiB. Nothing but a regular file is read, and nothing blocks.
 
+    The document may be a link to a file below its root; nothing outside is ever opened. The folders above it may not
+    have been replaced by links since it was found.
+
     Raises
     ------
     UnparsableDocument
-        When it is larger, is not a regular file or cannot be read.
+        When it is larger, is not a regular file, leads out of its root or cannot be read.
     """
+    path, root = PurePath(found.path), PurePath(found.root)
     try:
-        with open(found.path, "rb", buffering=0, opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UnparsableDocument(found.path, "it is not a regular file")
-            _check_size(status.st_size, found.path)
-            raw = file.read()
-    except OSError as error:
-        raise UnparsableDocument(found.path, (error.strerror or type(error).__name__).lower()) from error
-    _check_size(len(raw), found.path)
-    return raw
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # A file may have been replaced by a fifo since it was found; opening that would wait for a writer.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _check_size(size_bytes: int, path: str) -> None:
-    if size_bytes > MAX_DOCUMENT_BYTES:
+        try:
+            return _read_below(path.parent, path)
+        except LeadsOutside:
+            if root not in path.parent.parents:
+                raise
+            return _read_below(root, path)
+    except LeadsOutside as error:
+        raise UnparsableDocument(found.path, "it is a link that leads out of its root") from error
+    except TooLarge as error:
         # Rounded up: never shown as the limit itself.
-        shown_mib = math.ceil(size_bytes / _MIB * 10) / 10
-        raise UnparsableDocument(
-            path, f"the document is {shown_mib:.1f} MiB; the limit is {MAX_DOCUMENT_BYTES // _MIB} MiB"
-        )
+        shown_mib = math.ceil(error.size_bytes / _MIB * 10) / 10
+        reason = f"the document is {shown_mib:.1f} MiB; the limit is {MAX_DOCUMENT_BYTES // _MIB} MiB"
+        raise UnparsableDocument(found.path, reason) from error
+    except NotOpened as error:
+        raise UnparsableDocument(found.path, str(error)) from error
+
+
+def _read_below(base: PurePath, path: PurePath) -> bytes:
+    with opened_folder(str(base)) as folder:
+        relative = str(path.relative_to(base))
+        return read_below(folder, str(base), relative, limit_bytes=MAX_DOCUMENT_BYTES, hidden=True)
 
 
 def parse_document(raw: bytes, found: Found) -> SkillDocument:
@@ -155,7 +160,7 @@ def parse_document(raw: bytes, found: Found) -> SkillDocument:
     text = _decode(raw, found.path, problems)
     frontmatter = read_frontmatter(text)
     problems.extend(frontmatter.problems)
-    values = _by_plain_key(frontmatter.values)
+    values = _by_plain_key(frontmatter.values, problems)
     if not frontmatter.body and not _text(values.get("name")) and not _text(values.get("description")):
         raise UnparsableDocument(found.path, "it is empty")
     folder = Path(found.path).parent.name
@@ -172,7 +177,7 @@ def parse_document(raw: bytes, found: Found) -> SkillDocument:
         category=_read_category(metadata, values),
         license=_text(values.get("license")) or None,
         compatibility=_text(values.get("compatibility")) or None,
-        allowed_tools=_read_tools(values.get("allowed-tools")),
+        allowed_tools=read_tools(values.get("allowed-tools")),
         metadata=metadata,
         content_hash=content_hash(raw),
         size_bytes=len(raw),
@@ -181,35 +186,37 @@ def parse_document(raw: bytes, found: Found) -> SkillDocument:
 
 
 def _decode(raw: bytes, path: str, problems: list[str]) -> str:
-    encoding = "utf-8-sig"
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-        problems.append("The document is encoded in UTF-16; most agents read UTF-8 only.")
-    elif b"\0" in raw:
-        raise UnparsableDocument(path, "it holds NUL bytes, so it is not text")
     try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError:
-        text = raw.decode(encoding, errors="replace")
-        problems.append(
-            "Some of the document is not valid text in its encoding; it reads as \N{REPLACEMENT CHARACTER}."
-        )
-    text, count = replace_control_characters(text.replace("\r\n", "\n").replace("\r", "\n"))
+        decoded = decode(raw)
+    except NotText as error:
+        raise UnparsableDocument(path, str(error)) from error
+    if decoded.problem:
+        problems.append(decoded.problem)
+    text, count = replace_control_characters(decoded.text.replace("\r\n", "\n").replace("\r", "\n"))
     if count:
         problems.append(f"The document holds control characters; they were made spaces ({count}).")
     return text
 
 
-def _by_plain_key(values: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the values by key in one spelling; the first of several spellings counts."""
+def _by_plain_key(values: Mapping[str, Value], problems: list[str]) -> dict[str, Value]:
+    """Return the values by key in one spelling; of several spellings the usual one counts, unless it is empty."""
+    spellings: dict[str, list[str]] = {}
+    for key in values:
+        spellings.setdefault(_plain_key(key), []).append(key)
     plain: dict[str, Value] = {}
-    for key, value in values.items():
-        plain.setdefault(_plain_key(key), value)
+    for key, written in spellings.items():
+        usual_first = sorted(written, key=lambda spelling: spelling != key)
+        counts = next((spelling for spelling in usual_first if _text(values[spelling])), usual_first[0])
+        plain[key] = values[counts]
+        if len(written) > 1 and key in _KNOWN_KEYS:
+            shown = ", ".join(f"'{spelling}'" for spelling in written)
+            problems.append(f"The frontmatter gives '{key}' in several spellings ({shown}); '{counts}' counts.")
     return plain
 
 
 def _plain_key(key: str) -> str:
-    return key.strip().lower().replace("_", "-")
+    plain = key.strip().lower().replace("_", "-")
+    return _ALIASES.get(plain, plain)
 
 
 def _text(value: Value) -> str:
@@ -230,6 +237,8 @@ def _read_name(values: Mapping[str, Value], folder: str, problems: list[str], *,
             problems.append("The name is not text; it was read as if it were.")
         elif len(written.strip()) > len(name) == MAX_NAME_CHARS:
             problems.append(f"The name is too long; its first {MAX_NAME_CHARS} characters are kept.")
+        elif " ".join(written.split()) != name:
+            problems.append(f"The name was normalised (invisible characters, Unicode form); it is read as '{name}'.")
         return name
     if frontmatter_present:
         problems.append("The frontmatter has no name; the folder's name is used.")
@@ -254,7 +263,7 @@ def _derive_description(body: str) -> str:
     """Return the first heading and the first paragraph of prose, as far as there are such."""
     heading = ""
     paragraph: list[str] = []
-    for line in read_lines(body):
+    for line in read_lines(body[:_SEARCHED_CHARS]):
         if line.kind == "prose" and not _NOT_PROSE.match(line.text):
             paragraph.append(line.text.strip())
         elif paragraph:
@@ -270,7 +279,7 @@ def _derive_description(body: str) -> str:
 
 def _read_metadata(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]:
     metadata: dict[str, Any] = {key: value for key, value in values.items() if _plain_key(key) not in _KNOWN_KEYS}
-    own = next((value for key, value in values.items() if _plain_key(key) == "metadata"), None)
+    own = next((value for key, value in values.items() if _plain_key(key) == "metadata" and value), None)
     if isinstance(own, dict):
         metadata.update(own)
     elif own is not None:
@@ -284,10 +293,3 @@ def _read_category(metadata: Mapping[str, Any], values: Mapping[str, Value]) -> 
         if isinstance(value, str) and (category := normalise_name(value)):
             return category
     return None
-
-
-def _read_tools(value: Value) -> tuple[str, ...]:
-    """Read a list, or text that separates tools by commas or spaces; ``Bash(git add:*)`` is one tool."""
-    if isinstance(value, list):
-        return tuple(tool for tool in map(_text, value) if tool)
-    return tuple(match[0] for match in _TOOL.finditer(_text(value)))

@@ -1,40 +1,33 @@
-"""Reads the YAML frontmatter of a skill document, and what people write where YAML should be.
-
-Every scalar is taken as the text that was written (``version: 1.10`` is ``"1.10"``, a date is its text), so nothing
-depends on YAML's guesses of types. Only YAML's events are used: no object is built from a document's tags, and
-neither nesting nor anchors can make a small document large.
-"""
+"""Reads the frontmatter of a skill document, and what people write where YAML between two ``---`` lines should be."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
-from typing import TypeAlias
+import tomllib
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-import yaml
 
-Value: TypeAlias = "str | list[Value] | dict[str, Value] | None"
+from indexer.characters import plain_characters, replace_control_characters
+from indexer.frontmatter_borders import CODE_FENCE, FENCE, HEADING, KEY_LINE, Top, find_top
+from indexer.yaml_values import MAX_DEPTH, MAX_FRONTMATTER_CHARS, NotYaml, Value, YamlBlock, read_yaml
 
-MAX_FRONTMATTER_CHARS = 64 * 1024
-MAX_DEPTH = 50
+# Frontmatter is looked for in so much of a document; what lies beyond is body in any case.
+_HEAD_CHARS = 1024 * 1024
+# Of frontmatter that is no YAML, so much is read of a value. The longest that is kept, a description, is shorter.
+_MAX_VALUE_CHARS = 16 * 1024
+_MAX_KEYS = 1_000
 
-_FENCE = re.compile(r"-{3,}[ \t]*")
-_CLOSING_FENCE = re.compile(r"(?:-{3,}|\.{3})[ \t]*")
-_CODE_FENCE = re.compile(r" {0,3}(?:```|~~~)")
-_HEADING = re.compile(r"#{1,6}[ \t]")
-_KEY_LINE = re.compile(r"([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+(.*)|$)")
-_FIRST_KEY = re.compile(r"(?:name|description)[ \t]*:", re.IGNORECASE)
-_COMMENT_LINE = re.compile(r"<!--.*-->[ \t]*")
 _BLOCK_SCALAR = re.compile(r"([|>])[+-]?\d?[+-]?[ \t]*(?:#.*)?")
 _CONFLICT_MARK = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: |$)")
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_STANDARD_TAG = "tag:yaml.org,2002:"
-
-# How many lines may stand before the opening fence.
-_PREAMBLE_LINES = 10
+_TOML_LINE = re.compile(r"([A-Za-z_][\w-]*)[ \t]*=[ \t]*(.*)")
+_KNOWN = "name|description|license|compatibility|category|allowed-tools|metadata|version"
+_TIGHT_KEY = re.compile(rf"({_KNOWN})[ \t]*(?::(?=[^\s:/])|:\u3000+|\uff1a[ \t\u3000]*)", re.IGNORECASE)
+_ODD_SPACE = re.compile(r"[ \t]*(?:[\w-]+[ \t]*:)?[ \t]*[^\S\n \t\u3000]")
+_NOT_SPACE = re.compile(r"\S")
+_CURLY_QUOTES = re.compile(r"""([\w-]+:[ \t]+)[\u201c\u201d]([^\u201c\u201d"\\]*)[\u201c\u201d][ \t]*""")
 
 _SHOWN_KEYS = 3
 _SHOWN_KEY_CHARS = 40
@@ -61,94 +54,181 @@ class Frontmatter(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
 
-class _NotYaml(Exception):
-    """A block is not a YAML mapping that is read here; the message says why, as half a sentence."""
-
-
-class _Top(msgspec.Struct, frozen=True):
-    """Where frontmatter starts: its first line, and how many lines before it belong to the body."""
-
-    first_line: int
-    preamble_lines: int
-    problem: str | None
-
-
 class _Item(msgspec.Struct, frozen=True):
-    """One top-level key of an invalid block: what stands behind its colon, and all of its lines."""
+    """One top-level key of an invalid block: the text behind its colon, and all of its lines."""
 
     key: str
     first: str
     lines: list[str]
 
 
-def replace_control_characters(text: str) -> tuple[str, int]:
-    r"""Return `text` with each control character but ``\n`` and ``\t`` made a space, and how many there were."""
-    return _CONTROL_CHARACTER.subn(" ", text)
-
-
 def read_frontmatter(text: str) -> Frontmatter:
     r"""Split a document into frontmatter and body; every text can be read.
 
     A block between two ``---`` lines is read as YAML. When it is not valid YAML it is read key by key: each
-    top-level ``key: value`` with its continuation lines as YAML of its own, or else as the text that stands there.
-    The same serves frontmatter that is never closed, that has no opening line or that stands below a comment.
+    top-level ``key: value`` with its continuation lines as YAML of its own, or else as text. The same serves
+    frontmatter that is never closed, has no opening line, stands below comments, a licence or a little text, stands
+    in a code block, is indented, is enclosed in other lines than ``---`` or is written in TOML.
 
     Parameters
     ----------
     text : str
         The whole document; lines end with ``\n``.
     """
-    lines = text.split("\n")
-    top = _find_top(lines)
-    if top is None:
-        return _absent(text)
-    problems = [top.problem] if top.problem else []
-    closing = next((i for i in range(top.first_line, len(lines)) if _CLOSING_FENCE.fullmatch(lines[i])), None)
-    block, rest = lines[top.first_line : closing], [] if closing is None else lines[closing + 1 :]
-    values: dict[str, Value] | None = None
-    fault = ""
-    if closing is not None:
-        values, fault = _try_yaml(block, top.first_line, problems)
-    if values is None:
-        end = _find_end(block, closed=closing is not None)
-        if closing is None or end < len(block):
-            problems.append("The frontmatter is not closed by a '---' line.")
-            block, rest = block[:end], _outdent(lines[top.first_line + end :])
-            values, fault = _try_yaml(block, top.first_line, problems)
-            if values == {}:
-                return _absent(text)
-    if values is None:
-        values = _read_line_by_line(block)
-        if not values:
-            return _absent(text)
-        problems.append(f"The frontmatter is not valid YAML ({fault}); it was read line by line.")
-    body = "\n".join(lines[: top.preamble_lines] + rest)
-    return Frontmatter(present=True, values=values, body=_trim(body), problems=tuple(problems))
+    return _Reader(text).read()
 
 
-def _absent(text: str) -> Frontmatter:
-    return Frontmatter(present=False, values={}, body=_trim(text), problems=())
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        head = text[:_HEAD_CHARS]
+        self._beyond = text[_HEAD_CHARS:]
+        self._lines = head.split("\n")
+        # Without invisible characters; line for line the same.
+        self._plain = plain_characters(head).split("\n")
+        self._is_closed = True
+        self._is_cleaned = False
+        self._problems: list[str] = []
+
+    def read(self) -> Frontmatter:
+        top = find_top(self._plain)
+        if top is None:
+            return self._absent()
+        if top.problem:
+            self._problems.append(top.problem)
+        if top.syntax == "toml":
+            values, rest, fault = self._read_toml(top)
+        else:
+            values, rest, fault = self._read_yaml(top)
+        if not values and (fault or not self._is_closed):
+            return self._absent()
+        if fault:
+            self._problems.append(f"The frontmatter {fault}; it was read line by line.")
+        if top.code_fence and not self._beyond:
+            rest = _unwrap(rest, top.code_fence)
+        if top.indent:
+            rest = [line.removeprefix(top.indent) for line in rest]
+        body = "\n".join([*top.above, *rest]) + self._beyond
+        return Frontmatter(present=True, values=values, body=_trim(body), problems=tuple(self._problems))
+
+    def _absent(self) -> Frontmatter:
+        return Frontmatter(present=False, values={}, body=_trim(self._text), problems=())
+
+    def _split(self, top: Top) -> tuple[list[str], list[str]]:
+        """Return the lines up to the one that closes the block, and those below it; see `_is_closed`."""
+        for i in range(top.first_line, len(self._plain)):
+            line = self._plain[i].removeprefix(top.indent)
+            if top.closing.fullmatch(line):
+                return self._block(top, i), self._lines[i + 1 :]
+            if top.code_fence and line.strip() == top.code_fence:
+                return self._block(top, i), self._lines[i:]
+        self._is_closed = False
+        return self._block(top, len(self._plain)), []
+
+    def _block(self, top: Top, end: int) -> list[str]:
+        return [line.removeprefix(top.indent) for line in self._plain[top.first_line : end]]
+
+    def _read_toml(self, top: Top) -> tuple[dict[str, Value], list[str], str]:
+        block, rest = self._split(top)
+        values = _read_toml(block)
+        if values is not None:
+            return values, rest, ""
+        lines = (_TOML_LINE.match(line) for line in block)
+        return {match[1]: _unquote(match[2]) for match in lines if match}, rest, "is not valid TOML"
+
+    def _read_yaml(self, top: Top) -> tuple[dict[str, Value], list[str], str]:
+        block, rest = self._split(top)
+        if not any(map(KEY_LINE.match, block)):
+            # Every key is indented, perhaps by tabs, which YAML does not allow.
+            block = textwrap.dedent("\n".join(block)).split("\n")
+        block = self._repair_keys(block)
+        values: dict[str, Value] | None = None
+        fault = ""
+        if self._is_closed:
+            values, fault = self._try_yaml(block, top.first_line)
+        if values is None:
+            end = _find_end(block, closed=self._is_closed)
+            if not self._is_closed or end < len(block):
+                self._problems.append("The frontmatter is not closed by a '---' line.")
+                self._is_closed = False
+                block, rest = block[:end], _outdent(self._lines[top.first_line + end :])
+                values, fault = self._try_yaml(block, top.first_line)
+        self._note_characters(top.first_line, len(block))
+        if values is None:
+            values, fault = self._read_line_by_line(block), f"is not valid YAML ({fault})"
+        return values, rest, fault
+
+    def _note_characters(self, first_line: int, count: int) -> None:
+        """Report invisible characters up to the end of the block, and spaces that YAML does not take for such."""
+        region = range(min(first_line + count + 1, len(self._lines)))
+        if self._is_cleaned or any(
+            len(self._lines[i]) != len(self._plain[i])
+            or (self._lines[i] != self._plain[i] and _ODD_SPACE.match(self._lines[i]))
+            for i in region
+        ):
+            self._problems.append("The frontmatter holds invisible characters or unusual spaces; they were removed.")
+
+    def _repair_keys(self, block: list[str]) -> list[str]:
+        """Give known keys the space that YAML wants behind the colon, and values plain quotes for typographic ones."""
+        repaired = []
+        for line in block:
+            key = _TIGHT_KEY.match(line)
+            spaced = f"{key[1]}: {line[key.end() :]}" if key else line
+            quoted = _CURLY_QUOTES.fullmatch(spaced)
+            repaired.append(f'{quoted[1]}"{quoted[2]}"' if quoted else spaced)
+        if repaired != block:
+            self._problems.append("The frontmatter has unusual colons, spaces or quotes; they were read as plain ones.")
+        return repaired
+
+    def _try_yaml(self, block: list[str], line_offset: int) -> tuple[dict[str, Value] | None, str]:
+        """Return the block's values or None, and what is wrong with it; lines are counted from the document's first."""
+        try:
+            read = read_yaml("\n".join(block), line_offset)
+        except NotYaml as fault:
+            return None, str(fault)
+        self._note_comments(kept=read.kept, cut=read.cut)
+        self._note_repeated(read.repeated)
+        self._is_cleaned = read.cleaned
+        return read.values, ""
+
+    def _note_comments(self, *, kept: bool, cut: Sequence[str]) -> None:
+        if kept:
+            self._problems.append(
+                "The frontmatter has ' #' in a value without quotes, which YAML takes for a comment; the text is kept."
+            )
+        self._problems.extend(f"What follows ' #' in the {key} is a comment in YAML; it is left out." for key in cut)
+
+    def _note_repeated(self, keys: Sequence[str]) -> None:
+        if keys:
+            shown = ", ".join(f"'{key[:_SHOWN_KEY_CHARS]}'" for key in keys[:_SHOWN_KEYS])
+            self._problems.append(f"The frontmatter gives {shown} more than once; the last one counts.")
+
+    def _read_line_by_line(self, block: list[str]) -> dict[str, Value]:
+        items, is_cut = _items(block)
+        if is_cut:
+            self._problems.append(f"The frontmatter is very long; {_MAX_VALUE_CHARS // 1024} KiB of a value are read.")
+        values: dict[str, Value] = {}
+        repeated: dict[str, None] = {}
+        kept, cut = False, []
+        for item in items:
+            value, read = _read_item(item, nested=False)
+            if read is not None:
+                kept = kept or read.kept
+                cut += read.cut
+            if item.key in values:
+                repeated[item.key] = None
+            if value is not None or item.key not in values:
+                values[item.key] = value
+        self._note_comments(kept=kept, cut=cut)
+        self._note_repeated(list(repeated))
+        return values
 
 
 def _trim(body: str) -> str:
-    return re.sub(r"\A(?:[^\S\n]*\n)+", "", body.rstrip())
-
-
-def _find_top(lines: list[str]) -> _Top | None:
-    if _FENCE.fullmatch(lines[0]):
-        return _Top(1, 0, None)
-    for i, line in enumerate(lines[: _PREAMBLE_LINES + 1]):
-        below = lines[i + 1] if i + 1 < len(lines) else ""
-        if _FENCE.fullmatch(line):
-            only_blank = not any(above.strip() for above in lines[:i])
-            if only_blank or _FIRST_KEY.match(below):
-                return _Top(i + 1, i, "The frontmatter does not start on the first line.")
-            return None
-        if _FIRST_KEY.match(line) and all(not above.strip() or _COMMENT_LINE.fullmatch(above) for above in lines[:i]):
-            return _Top(i, i, "The frontmatter has no '---' line above it.")
-        if _HEADING.match(line) or _CODE_FENCE.match(line):
-            return None
-    return None
+    """Return a text without blank lines before it and white space after it, in linear time."""
+    body = body.rstrip()
+    first = _NOT_SPACE.search(body)
+    return body[body.rfind("\n", 0, first.start()) + 1 :] if first else ""
 
 
 def _find_end(block: list[str], *, closed: bool) -> int:
@@ -157,165 +237,113 @@ def _find_end(block: list[str], *, closed: bool) -> int:
     A block that was closed may only have met a horizontal rule of the body, so a heading ends it too.
     """
     for i, line in enumerate(block):
-        if not closed and line[:1].isspace() and _FENCE.fullmatch(line.strip()):
+        if not closed and line[:1].isspace() and FENCE.fullmatch(line.strip()):
             return i
         if not line.strip() or (i > 0 and block[i - 1].strip()):
             continue
-        if _HEADING.match(line):
+        if HEADING.match(line):
             below = next((block[later] for later in range(i + 1, len(block)) if block[later].strip()), "")
-            if not _KEY_LINE.match(below):
+            if not KEY_LINE.match(below):
                 return i
-        elif _CODE_FENCE.match(line) or (not closed and not line[0].isspace() and not _continues(line)):
+        elif CODE_FENCE.match(line) or (not closed and not line[0].isspace() and not _continues(line)):
             return i
     return len(block)
 
 
 def _continues(line: str) -> bool:
     """Whether an unindented line can stand in frontmatter."""
-    return line[0] in "-#]}" or _KEY_LINE.match(line) is not None
+    return line[0] in "-#]}" or KEY_LINE.match(line) is not None
 
 
 def _outdent(rest: list[str]) -> list[str]:
     """Take the body from below an indented closing fence, without that indent; any other rest as it is."""
-    if not rest or not _FENCE.fullmatch(rest[0].strip()):
+    if not rest or not FENCE.fullmatch(rest[0].strip()):
         return rest
     indent = rest[0][: -len(rest[0].lstrip())]
     return [line.removeprefix(indent) for line in rest[1:]]
 
 
-def _try_yaml(block: list[str], line_offset: int, problems: list[str]) -> tuple[dict[str, Value] | None, str]:
-    """Return the block's values or None, and what is wrong with it; lines are counted from the document's first."""
-    try:
-        values, repeated = _read_yaml("\n".join(block), line_offset)
-    except _NotYaml as fault:
-        return None, str(fault)
-    if repeated:
-        shown = ", ".join(f"'{key[:_SHOWN_KEY_CHARS]}'" for key in repeated[:_SHOWN_KEYS])
-        problems.append(f"The frontmatter gives {shown} more than once; the last one counts.")
-    return values, ""
+def _unwrap(rest: list[str], code_fence: str) -> list[str]:
+    """Remove the end of the code block that the frontmatter, or the whole document, stands in."""
+    fences = [i for i, line in enumerate(rest) if line.strip().startswith(code_fence)]
+    if fences and not any(line.strip() for line in rest[: fences[0]]) and rest[fences[0]].strip() == code_fence:
+        return rest[fences[0] + 1 :]
+    # Code blocks inside come in pairs.
+    if len(fences) % 2:
+        return rest[: fences[-1]] + rest[fences[-1] + 1 :]
+    return rest
 
 
-def _read_yaml(text: str, line_offset: int = 0) -> tuple[dict[str, Value], list[str]]:
-    """Return a block's values and the keys that it repeats; raises _NotYaml."""
+def _read_toml(block: list[str]) -> dict[str, Value] | None:
+    text = "\n".join(block)
     if len(text) > MAX_FRONTMATTER_CHARS:
-        raise _NotYaml(f"it is longer than {MAX_FRONTMATTER_CHARS // 1024} KiB")
+        return None
     try:
-        builder = _Builder()
-        value = builder.build(yaml.parse(text, Loader=yaml.CSafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 + line_offset if error.problem_mark else 1 + line_offset
-        if error.problem == "mapping values are not allowed in this context":
-            raise _NotYaml(f"line {line} has ': ' in a value without quotes") from error
-        raise _NotYaml(f"line {line}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise _NotYaml("it holds characters that YAML does not allow") from error
-    if not text.strip():
-        return {}, []
-    if not isinstance(value, dict):
-        raise _NotYaml("it does not consist of keys and values")
-    return value, builder.repeated
+        return {key: _toml_value(value) for key, value in tomllib.loads(text, parse_float=str).items()}
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
 
 
-class _Builder:
-    """Builds the one value that a stream of events describes; raises _NotYaml for what is not read here."""
-
-    def __init__(self) -> None:
-        self.repeated: list[str] = []
-        self._top: list[Value] = []
-        self._open: list[tuple[list[Value], None] | tuple[dict[str, Value], list[str]]] = [(self._top, None)]
-
-    def build(self, events: Iterator[yaml.Event]) -> Value:
-        for event in events:
-            if isinstance(event, yaml.NodeEvent):
-                _refuse_references(event)
-            if isinstance(event, yaml.ScalarEvent):
-                is_null = event.implicit[0] and event.value in _NULLS
-                self._place(None if is_null else replace_control_characters(event.value)[0])
-            elif isinstance(event, yaml.MappingStartEvent):
-                mapping: dict[str, Value] = {}
-                self._place(mapping)
-                self._enter((mapping, []))
-            elif isinstance(event, yaml.SequenceStartEvent):
-                sequence: list[Value] = []
-                self._place(sequence)
-                self._enter((sequence, None))
-            elif isinstance(event, yaml.CollectionEndEvent):
-                self._open.pop()
-        if len(self._top) > 1:
-            raise _NotYaml("it holds more than one YAML document")
-        return self._top[0] if self._top else None
-
-    def _enter(self, collection: tuple[list[Value], None] | tuple[dict[str, Value], list[str]]) -> None:
-        if len(self._open) > MAX_DEPTH:
-            raise _NotYaml(f"it is nested more than {MAX_DEPTH} levels deep")
-        self._open.append(collection)
-
-    def _place(self, value: Value) -> None:
-        """Put a value where it belongs; a mapping's values come in turn with its keys, which wait in a list."""
-        parent, waiting_key = self._open[-1]
-        if isinstance(parent, list):
-            parent.append(value)
-        elif waiting_key:
-            key = waiting_key.pop()
-            if key in parent and key not in self.repeated:
-                self.repeated.append(key)
-            parent[key] = value
-        elif isinstance(value, str) and waiting_key is not None:
-            waiting_key.append(value)
-        else:
-            raise _NotYaml("it has a key that is not text")
+def _toml_value(value: Any, depth: int = 0) -> Value:
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    if isinstance(value, dict):
+        return {key: _toml_value(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_toml_value(item, depth + 1) for item in value]
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return replace_control_characters(text)[0]
 
 
-def _refuse_references(event: yaml.NodeEvent) -> None:
-    if event.anchor is not None:
-        raise _NotYaml("it uses YAML anchors or aliases")
-    tag: str | None = getattr(event, "tag", None)
-    if tag is not None and tag != "!" and not tag.startswith(_STANDARD_TAG):
-        raise _NotYaml("it uses YAML tags")
-
-
-def _read_line_by_line(block: list[str], *, nested: bool = False) -> dict[str, Value]:
-    """Read each `key: value` at the left edge; the lines up to the next key belong to it."""
+def _items(block: list[str]) -> tuple[list[_Item], bool]:
+    """Return each `key: value` at the left edge with the lines up to the next key, and whether a value was cut."""
     items: list[_Item] = []
-    size_chars = 0
+    left = 0
+    is_cut = False
     for line in block:
-        size_chars += len(line) + 1
-        if size_chars > MAX_FRONTMATTER_CHARS:
-            break
-        match = _KEY_LINE.match(line)
+        match = KEY_LINE.match(line)
         if match:
-            items.append(_Item(match[1], (match[2] or "").strip(), [line]))
-        elif items and not line.startswith("#") and not _CONFLICT_MARK.match(line):
-            items[-1].lines.append(line)
-    return {item.key: _read_item(item, nested=nested) for item in items}
+            if len(items) == _MAX_KEYS:
+                return items, True
+            left = _MAX_VALUE_CHARS
+            items.append(_Item(match[1], (match[2] or "").strip()[:left], []))
+        elif not items or line.startswith("#") or _CONFLICT_MARK.match(line):
+            continue
+        is_cut = is_cut or len(line) > left
+        if left > 0:
+            items[-1].lines.append(line[:left])
+        left -= len(line) + 1
+    return items, is_cut
 
 
-def _read_item(item: _Item, *, nested: bool) -> Value:
+def _read_item(item: _Item, *, nested: bool) -> tuple[Value, YamlBlock | None]:
     """Read one key with its lines: as YAML when that works, else as text."""
     try:
-        values, _ = _read_yaml("\n".join(item.lines))
-    except _NotYaml:
+        read = read_yaml("\n".join(item.lines))
+    except NotYaml:
         pass
     else:
-        return values[item.key]
+        return read.values[item.key], read
     below = item.lines[1:]
     block_scalar = _BLOCK_SCALAR.fullmatch(item.first)
     if block_scalar:
         separator = "\n" if block_scalar[1] == "|" else " "
-        return separator.join(line.strip() for line in below).strip()
+        return separator.join(line.strip() for line in below).strip(), None
     if not item.first and not nested:
-        inner = _read_line_by_line(textwrap.dedent("\n".join(below)).split("\n"), nested=True)
+        inner, _ = _items(textwrap.dedent("\n".join(below)).split("\n"))
         if inner:
-            return inner
+            return {each.key: _read_item(each, nested=True)[0] for each in inner}, None
     parts = [item.first, *(line.strip() for line in below)]
-    return _unquote(" ".join(part for part in parts if part)) or None
+    return _unquote(" ".join(part for part in parts if part)) or None, None
 
 
 def _unquote(text: str) -> str:
+    """Remove quotes around a text: a pair with no other of its kind inside, or one that was never closed."""
     for quote in ('"', "'"):
         if text.startswith(quote):
-            if len(text) > 1 and text.endswith(quote):
-                return text[1:-1].replace(f"\\{quote}", quote)
+            inner = text[1:-1]
+            if len(text) > 1 and text.endswith(quote) and quote not in inner.replace(f"\\{quote}", ""):
+                return inner.replace(f"\\{quote}", quote)
             if text.count(quote) == 1:
                 return text[1:]
     return text

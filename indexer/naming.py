@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from indexer.frontmatter import replace_control_characters
+from indexer.characters import replace_control_characters
 
 MAX_NAME_CHARS = 200
 MAX_QUALIFIERS = 4

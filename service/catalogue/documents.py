@@ -1,12 +1,17 @@
-"""Reads files of a skill, never one outside its folder."""
+"""Reads a skill's document and the files beside it, and nothing outside the skill's folder."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import posixpath
+from pathlib import PurePath
 from typing import Final
 
 import msgspec
 
+from indexer.decoding import NotText, decode
+from indexer.discovery import DOCUMENT_NAME, Found
+from indexer.document import UnparsableDocument, read_bytes
+from indexer.opening import NotOpened, TooLarge, files_below, opened_folder, read_below
 from migrations.errors import SkillrankError
 from store.contract.catalogue import SkillRecord
 from store.errors import NotFound
@@ -14,13 +19,18 @@ from store.errors import NotFound
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 MAX_LISTED: Final = 500
 
+_SHOWN_PATH_CHARS: Final = 200
+
 
 class DocumentUnavailable(SkillrankError):
-    """A file of a skill that cannot be read; the message says why."""
+    """A file of a skill cannot be read; the message says why."""
 
 
 class SkillContent(msgspec.Struct, frozen=True, kw_only=True):
-    """One text file of a skill, and the names of all its files. The text is untrusted."""
+    """One text file of a skill, and the names of the skill's files. The text is untrusted.
+
+    `files` holds at most 500 names and no hidden files.
+    """
 
     skill_name: str
     file: str
@@ -30,64 +40,77 @@ class SkillContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_content(skill: SkillRecord, file: str | None) -> SkillContent:
-    """Read the skill's document, or `file` beside it.
+    """Read the skill's document, or `file` beside it, decoded as the indexer decodes.
+
+    Only a document named SKILL.md has files beside it: other documents share their folder with other skills.
 
     Parameters
     ----------
     skill : SkillRecord
     file : str or None
-        A path relative to the skill's folder.
+        A path relative to the skill's folder. Links are followed as long as they stay in the folder.
 
     Raises
     ------
     NotFound
-        When the skill has no document, or the folder no such file; a path that leads outside counts as none.
+        When the skill has no document or its folder has no such file. Hidden files, files of version control and
+        paths that lead out of the folder count as missing.
     DocumentUnavailable
-        When the file is too large or is no text.
+        When the file is too large, is not text or cannot be read.
     """
     if skill.document_path is None or skill.removed_at is not None:
         raise NotFound("document of the skill", skill.skill_name)
-    document = Path(skill.document_path)
-    folder = document.parent
-    wanted = document if file is None else _inside(folder, file)
+    path = PurePath(skill.document_path)
+    has_folder = path.name.lower() == DOCUMENT_NAME
     try:
-        size_bytes = wanted.stat().st_size
-        if size_bytes > MAX_FILE_BYTES:
-            raise DocumentUnavailable(
-                f"{wanted.name} has {size_bytes:,} bytes; files of up to {MAX_FILE_BYTES:,} bytes are served"
-            )
-        text = wanted.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DocumentUnavailable(f"{wanted.name} is not text in UTF-8") from error
-    except OSError as error:
+        with opened_folder(str(path.parent)) as folder:
+            if file is None or PurePath(file) == PurePath(path.name):
+                name, raw = path.name, _read_document(skill, path)
+            elif has_folder:
+                name, raw = _read_neighbour(folder, path.parent, file)
+            else:
+                raise NotFound("file", _short(file))
+            files = files_below(folder, str(path.parent), limit=MAX_LISTED) if has_folder else [path.name]
+    except NotOpened as error:
         raise DocumentUnavailable(
-            f"{wanted.name} of {skill.skill_name!r} cannot be read ({error.strerror}); re-index if it was moved"
+            f"the folder of {skill.skill_name!r} cannot be read: {error}; re-index if it was moved"
         ) from error
-    return SkillContent(
-        skill_name=skill.skill_name,
-        file=wanted.relative_to(folder).as_posix(),
-        text=text,
-        size_bytes=size_bytes,
-        files=_files(folder),
-    )
+    text = _decode(name, raw, is_document=name == path.name)
+    return SkillContent(skill_name=skill.skill_name, file=name, text=text, size_bytes=len(raw), files=files)
 
 
-def _inside(folder: Path, file: str) -> Path:
-    if "\x00" in file:
-        raise NotFound("file", file)
-    wanted = (folder / file).resolve()
-    # Resolving first means that neither `..` nor a symlink leads outside.
-    if not wanted.is_relative_to(folder.resolve()) or not wanted.is_file():
-        raise NotFound("file", file)
-    return wanted
+def _read_document(skill: SkillRecord, path: PurePath) -> bytes:
+    try:
+        return read_bytes(Found(path=str(path), root=skill.root or str(path.parent)))
+    except UnparsableDocument as error:
+        raise DocumentUnavailable(
+            f"{path.name} of {skill.skill_name!r} cannot be read: {error.reason}; re-index if it was moved"
+        ) from error
 
 
-def _files(folder: Path) -> list[str]:
-    inside = folder.resolve()
-    names = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.resolve().is_relative_to(inside):
-            names.append(path.relative_to(folder).as_posix())
-            if len(names) == MAX_LISTED:
-                break
-    return names
+def _read_neighbour(folder: int, base: PurePath, file: str) -> tuple[str, bytes]:
+    try:
+        raw = read_below(folder, str(base), file, limit_bytes=MAX_FILE_BYTES)
+    except TooLarge as error:
+        raise DocumentUnavailable(
+            f"{_short(file)} has {error.size_bytes:,} bytes; files of up to {MAX_FILE_BYTES:,} bytes are served"
+        ) from error
+    except NotOpened as error:
+        if error.missing:
+            raise NotFound("file", _short(file)) from error
+        raise DocumentUnavailable(f"{_short(file)} cannot be read: {error}") from error
+    return posixpath.normpath(file), raw
+
+
+def _decode(name: str, raw: bytes, *, is_document: bool) -> str:
+    try:
+        decoded = decode(raw)
+    except NotText as error:
+        raise DocumentUnavailable(f"{_short(name)} is not text: {error}") from error
+    if decoded.garbled and not is_document:
+        raise DocumentUnavailable(f"{_short(name)} is not text in a known encoding")
+    return decoded.text
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= _SHOWN_PATH_CHARS else f"{path[:_SHOWN_PATH_CHARS]}\N{HORIZONTAL ELLIPSIS}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,141 @@ def test_files_that_are_no_text_are_refused(client: Client, root: Path) -> None:
     answer = client.get("/api/skills/fix-types/content", params={"file": "picture.png"})
     assert answer.status_code == 404
     assert "not text" in answer.json()["detail"]
+
+
+def index(client: Client) -> dict[str, Any]:
+    report: dict[str, Any] = wait_for(client, client.post("/api/index").json()["id"])["report"]
+    return report
+
+
+@pytest.mark.parametrize(
+    ("encoding", "says"),
+    [
+        ("utf-16", "Label mustard jars"),
+        ("utf-16-le", "Label mustard jars"),
+        ("utf-16-be", "Label mustard jars"),
+        ("utf-32", "Label mustard jars"),
+        ("cp1252", "Prüfe “Rechnungen” für 5 €"),
+        ("latin-1", "Prüfe Rechnungen"),
+        ("shift_jis", "折り紙で鶴を折る"),
+        ("cp1251", "Сложить журавля"),
+        ("utf-8-sig", "Prüfe Rechnungen"),
+    ],
+)
+def test_every_document_that_was_indexed_can_be_read(client: Client, root: Path, encoding: str, says: str) -> None:
+    (root / "new").mkdir()
+    text = f"---\nname: new\ndescription: {says}\n---\n\n# {says}\n"
+    (root / "new" / "SKILL.md").write_bytes(text.encode(encoding))
+    assert index(client)["added"] == 1
+    content = client.get("/api/skills/new/content")
+    assert content.status_code == 200
+    indexed = client.get("/api/skills/new").json()["skill"]["description"]
+    assert f"description: {indexed}\n" in content.json()["text"]
+    if encoding not in {"shift_jis", "cp1251"}:
+        assert content.json()["text"] == text
+
+
+def test_a_file_beside_the_document_is_decoded_like_one(client: Client, root: Path) -> None:
+    (root / "fix-types" / "notes.md").write_bytes("Größe".encode("cp1252"))
+    assert client.get("/api/skills/fix-types/content", params={"file": "notes.md"}).json()["text"] == "Größe"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        ".env",
+        "./.env",
+        "sub/../.env",
+        ".git/config",
+        ".GIT/config",
+        ".svn/entries",
+        "sub/.env",
+        ".hidden/x.md",
+        "to-env",
+    ],
+)
+def test_hidden_files_are_neither_listed_nor_served(client: Client, root: Path, file: str) -> None:
+    skill = root / "fix-types"
+    for name in (".env", ".git/config", ".GIT/config", ".svn/entries", "sub/.env", ".hidden/x.md", "sub/seen.md"):
+        (skill / name).parent.mkdir(exist_ok=True)
+        (skill / name).write_text("API_KEY=1", encoding="utf-8")
+    (skill / "to-env").symlink_to(".env")
+    assert client.get("/api/skills/fix-types/content").json()["files"] == ["SKILL.md", "sub/seen.md"]
+    answer = client.get("/api/skills/fix-types/content", params={"file": file})
+    assert (answer.status_code, answer.json()["kind"]) == (404, "file")
+
+
+@pytest.mark.parametrize("target", ["../../outside/secret", "{}/outside/secret", "/etc/passwd", "gone", "SKILL.md"])
+def test_a_document_that_became_a_link_out_of_its_root_is_refused(
+    client: Client, root: Path, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("secret", encoding="utf-8")
+    document = root / "fix-types" / "SKILL.md"
+    document.unlink()
+    document.symlink_to(target.format(tmp_path))
+    for query in ({}, {"file": "SKILL.md"}):
+        answer = client.get("/api/skills/fix-types/content", params=query)
+        assert answer.status_code == 404
+        assert answer.json()["title"] == "Document unavailable"
+        assert "SKILL.md of 'fix-types' cannot be read" in answer.json()["detail"]
+
+
+def test_a_document_that_became_a_link_within_its_root_is_served(client: Client, root: Path) -> None:
+    (root / "shared.md").write_text("shared", encoding="utf-8")
+    document = root / "fix-types" / "SKILL.md"
+    document.unlink()
+    document.symlink_to("../shared.md")
+    content = client.get("/api/skills/fix-types/content").json()
+    assert (content["text"], content["file"]) == ("shared", "SKILL.md")
+
+
+def test_a_folder_that_was_replaced_by_a_link_is_refused(client: Client, root: Path, tmp_path: Path) -> None:
+    (root / "fix-types").rename(tmp_path / "elsewhere")
+    (root / "fix-types").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "notes.md").write_text("secret", encoding="utf-8")
+    for query in ({}, {"file": "notes.md"}):
+        answer = client.get("/api/skills/fix-types/content", params=query)
+        assert answer.status_code == 404
+        assert "'fix-types' was replaced by a link" in answer.json()["detail"]
+
+
+def test_files_that_are_no_regular_ones_are_refused_without_waiting(client: Client, root: Path) -> None:
+    os.mkfifo(root / "fix-types" / "fifo")
+    document = root / "plan-dinners" / "SKILL.md"
+    document.unlink()
+    os.mkfifo(document)
+    for _ in range(60):
+        assert client.get("/api/skills/plan-dinners/content").status_code == 404
+    answer = client.get("/api/skills/fix-types/content", params={"file": "fifo"})
+    assert answer.status_code == 404
+    assert "not a regular file" in answer.json()["detail"]
+    assert client.get("/api/skills/fix-types/content").json()["files"] == ["SKILL.md"]
+
+
+@pytest.mark.parametrize("file", ["x" * 300, "x/" * 9_000, "loop", "loop/x", "SKILL.md/x", "\udcff", "a\nb", "~"])
+def test_paths_that_no_file_can_have_are_404_problems(client: Client, root: Path, file: str) -> None:
+    (root / "fix-types" / "loop").symlink_to("loop")
+    params = {"file": file.encode("utf-8", "surrogateescape")}
+    answer = client.get("/api/skills/fix-types/content", params=params)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()["title"]) == (404, "Not found")
+
+
+def test_a_file_whose_name_is_no_text_is_not_listed(client: Client, root: Path) -> None:
+    Path(os.fsdecode(os.fsencode(root / "fix-types") + b"/caf\xe9.md")).write_text("x", encoding="utf-8")
+    answer = client.get("/api/skills/fix-types/content")
+    assert (answer.status_code, answer.json()["files"]) == (200, ["SKILL.md"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_file_without_read_permission_is_a_problem(client: Client, root: Path) -> None:
+    for name in ("notes.md", "sub"):
+        (root / "fix-types" / name).mkdir(mode=0) if name == "sub" else (root / "fix-types" / name).touch(mode=0)
+    for file in ("notes.md", "sub/x"):
+        answer = client.get("/api/skills/fix-types/content", params={"file": file})
+        assert answer.status_code == 404
+        assert "permission denied" in answer.json()["detail"]
+    assert client.get("/api/skills/fix-types/content").status_code == 200
 
 
 def test_an_index_job_reports_what_it_did(client: Client, root: Path) -> None:

@@ -76,9 +76,14 @@ class TestEncoding:
         document = parse(WELL_FORMED.replace("\n", newline))
         assert (document.body, document.problems) == ("# Fold a crane\n\nStart with a square.", ())
 
-    def test_bytes_that_are_not_utf8_are_replaced_and_reported(self) -> None:
+    def test_bytes_that_are_not_utf8_are_read_as_windows_1252_and_reported(self) -> None:
         document = parse(b"---\nname: a\ndescription: caf\xe9\n---\n")
-        assert document.description == "caf\ufffd"
+        assert document.description == "café"
+        assert document.problems == ("The document is not encoded in UTF-8; it was read as Windows-1252.",)
+
+    def test_bytes_of_no_known_encoding_are_replaced_and_reported(self) -> None:
+        document = parse("---\nname: a\ndescription: caf\u00e9 ".encode() + b"\xff\n---\n")
+        assert document.description == "café \ufffd"
         assert document.problems == ("Some of the document is not valid text in its encoding; it reads as \ufffd.",)
 
     def test_utf16_with_its_mark_is_read_and_reported(self) -> None:
@@ -222,11 +227,15 @@ class TestInvalidYaml:
         assert len(msgspec.json.encode(document.metadata)) < document.size_bytes * 2
         assert "anchors or aliases" in document.problems[0]
 
-    def test_huge_frontmatter_is_read_up_to_64_kib(self) -> None:
+    def test_of_huge_values_the_beginning_is_read(self) -> None:
         filler = "  filler\n" * 20_000
         document = with_frontmatter(f"name: a\ndescription: b\nx: |\n{filler}license: MIT")
-        assert (document.skill_name, document.description, document.license) == ("a", "b", None)
-        assert "longer than 64 KiB" in document.problems[0]
+        assert (document.skill_name, document.description, document.license) == ("a", "b", "MIT")
+        assert len(document.metadata["x"]) < 17_000
+        assert document.problems == (
+            "The frontmatter is very long; 16 KiB of a value are read.",
+            "The frontmatter is not valid YAML (it is longer than 64 KiB); it was read line by line.",
+        )
 
 
 class TestFrontmatterBorders:
@@ -289,6 +298,20 @@ class TestFrontmatterBorders:
         document = with_frontmatter("Name: a\nDescription: b\nallowed_tools: [Read]")
         assert (document.skill_name, document.description, document.allowed_tools) == ("a", "b", ("Read",))
 
+    @pytest.mark.parametrize("block", ["Name: A\nname: a\ndescription: b", "name: a\nName: A\ndescription: b"])
+    def test_of_several_spellings_of_a_key_the_usual_one_counts(self, block: str) -> None:
+        document = with_frontmatter(block)
+        assert document.skill_name == "a"
+        assert len(document.problems) == 1
+        assert "gives 'name' in several spellings" in document.problems[0]
+        assert document.problems[0].endswith("'name' counts.")
+
+    def test_an_empty_key_gives_way_to_its_other_spelling(self) -> None:
+        document = with_frontmatter("name: a\ndescription:\nDescription: b")
+        assert document.description == "b"
+        assert len(document.problems) == 1
+        assert document.problems[0].endswith("('description', 'Description'); 'Description' counts.")
+
 
 class TestValues:
     @pytest.mark.parametrize("written", ["2024-01-31", "1.10", "007", "yes", "0x1F"])
@@ -303,6 +326,24 @@ class TestValues:
 
     def test_white_space_in_a_name_is_collapsed(self) -> None:
         assert with_frontmatter('name: "  Fold \\n a\\u3000crane "').skill_name == "Fold a crane"
+
+    def test_a_name_that_is_not_normalised_is_reported(self) -> None:
+        document = with_frontmatter("name: fu\u0308r\ndescription: b")
+        assert document.skill_name == "f\u00fcr"
+        assert document.problems == (
+            "The name was normalised (invisible characters, Unicode form); it is read as 'f\u00fcr'.",
+        )
+
+    @pytest.mark.parametrize("character", ["\u200b", "\u202e", "\u2066", "\ufeff", "\u00ad", "\U000e0041"])
+    @pytest.mark.parametrize("form", ["a{}b", '"a{}b"', '"a{escape}b"'])
+    def test_invisible_characters_in_names_and_descriptions_are_removed_and_reported(
+        self, character: str, form: str
+    ) -> None:
+        written = form.format(character, escape=f"\\U{ord(character):08x}")
+        document = with_frontmatter(f"name: {written}\ndescription: {written}")
+        assert (document.skill_name, document.description) == ("ab", "ab")
+        assert len(document.problems) == 1
+        assert "invisible characters" in document.problems[0]
 
     def test_a_name_is_cut_at_200_characters(self) -> None:
         document = with_frontmatter(f"name: {'n' * 300}\ndescription: b")
@@ -333,10 +374,6 @@ class TestValues:
         assert document.metadata == {"metadata": "just text"}
         assert document.problems == ("The metadata does not consist of keys and values; it is kept as text.",)
 
-    @pytest.mark.parametrize("tools", ["Read Write", "Read, Write", "[Read, Write]", "\n  - Read\n  - Write"])
-    def test_tools_are_listed_in_any_of_the_usual_ways(self, tools: str) -> None:
-        assert with_frontmatter(f"name: a\nallowed-tools: {tools}").allowed_tools == ("Read", "Write")
-
 
 class TestReading:
     def test_reads_a_document_from_its_file(self, tmp_path: Path) -> None:
@@ -364,6 +401,34 @@ class TestReading:
         os.mkfifo(tmp_path / "SKILL.md")
         with pytest.raises(UnparsableDocument, match="not a regular file"):
             read_bytes(Found(path=str(tmp_path / "SKILL.md"), root=""))
+
+    @pytest.mark.parametrize("target", ["../../secret", "{}/secret", "/etc/passwd"])
+    def test_a_document_that_became_a_link_out_of_its_root_is_unparsable(self, tmp_path: Path, target: str) -> None:
+        (tmp_path / "secret").write_text(WELL_FORMED)
+        folder = tmp_path / "root" / "skill"
+        folder.mkdir(parents=True)
+        (folder / "SKILL.md").symlink_to(target.format(tmp_path))
+        with pytest.raises(UnparsableDocument, match="it is a link that leads out of its root"):
+            read_bytes(Found(path=str(folder / "SKILL.md"), root=str(tmp_path / "root")))
+
+    @pytest.mark.parametrize("target", ["../.shared/SKILL.md", "README.md", "{}/root/.shared/SKILL.md"])
+    def test_a_document_may_be_a_link_within_its_root(self, tmp_path: Path, target: str) -> None:
+        folder = tmp_path / "root" / "skill"
+        for path in (folder / "README.md", tmp_path / "root" / ".shared" / "SKILL.md"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(WELL_FORMED)
+        (folder / "SKILL.md").symlink_to(target.format(tmp_path))
+        found = Found(path=str(folder / "SKILL.md"), root=str(tmp_path / "root"))
+        assert read_document(found).skill_name == "fold-crane"
+
+    @pytest.mark.parametrize("target", [".env", "../.git/config"])
+    def test_a_document_may_not_be_a_link_to_a_hidden_file(self, tmp_path: Path, target: str) -> None:
+        for path in (tmp_path / "skill" / ".env", tmp_path / ".git" / "config"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("API_KEY=1")
+        (tmp_path / "skill" / "SKILL.md").symlink_to(target)
+        with pytest.raises(UnparsableDocument, match="it is hidden"):
+            read_bytes(Found(path=str(tmp_path / "skill" / "SKILL.md"), root=str(tmp_path)))
 
     def test_a_document_that_became_a_folder_is_unparsable(self, tmp_path: Path) -> None:
         with pytest.raises(UnparsableDocument):
