@@ -1,15 +1,27 @@
-"""What has to be done now and then: close what nobody closed, learn what is new, forget what is too old."""
+"""Recurring work of the service: a sweep over what was left open, and tasks that go on whatever happens to them."""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Final
 
 import msgspec
+import structlog
+from anyio import sleep, to_thread
 
+from migrations.errors import SkillrankError
 from service.learning.outcomes import Learning
 from service.settings import Settings
 from service.work.sessions import end_idle_sessions
 from store.protocol import Store
+
+RESTART_AFTER_S: Final = 10.0
+_REPORTED_S: Final = 60.0
+
+_log = structlog.get_logger(__name__)
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,11 +34,11 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sweep(store: Store, learning: Learning, settings: Settings) -> Sweep:
-    """Do all of it once; doing it again changes nothing more."""
+    """Close what was left open, learn from it, and forget old queries; a second sweep at once changes nothing."""
     abandoned = store.abandon_stale(timedelta(hours=settings.open_limit_hours))
     ended = end_idle_sessions(store, timedelta(hours=settings.session_idle_hours))
-    # Searches learn what is new; this is for what an import left behind. It comes before forgetting: what was learnt
-    # of a query outlives the query.
+    # Searches learn from new outcomes themselves; this covers what an import left. It comes before forgetting, because
+    # what was learned from a query outlives the query.
     learning.learn_all()
     searches = uses = 0
     if settings.keep_searches_days is not None:
@@ -38,3 +50,41 @@ def sweep(store: Store, learning: Learning, settings: Settings) -> Sweep:
     return Sweep(
         abandoned_uses=len(abandoned), ended_sessions=len(ended), forgotten_searches=searches, forgotten_uses=uses
     )
+
+
+class Background:
+    """Runs tasks beside the requests. No error ends a task: it is logged, reported by `problems`, and tried again."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, tuple[str, float]] = {}
+
+    def problems(self) -> list[str]:
+        """Return which tasks fail at present, and why."""
+        now = time.monotonic()
+        return [reason for reason, until in list(self._failed.values()) if now < until]
+
+    async def repeat(self, name: str, work: Callable[[], object], *, every_s: float) -> None:
+        """Run `work` in a thread every `every_s` seconds; a failure is reported until the next success."""
+        while True:
+            try:
+                await to_thread.run_sync(work)
+            except Exception as error:  # noqa: BLE001  the task must go on
+                self._report(name, error, until=math.inf)
+            else:
+                self._failed.pop(name, None)
+            await sleep(every_s)
+
+    async def keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run `run`, which does not return, and start it again when it fails; a failure is reported for a minute."""
+        while True:
+            try:
+                await run()
+            except Exception as error:  # noqa: BLE001  the task must go on
+                self._report(name, error, until=time.monotonic() + _REPORTED_S)
+            await sleep(RESTART_AFTER_S)
+
+    def _report(self, name: str, error: Exception, *, until: float) -> None:
+        expected = isinstance(error, SkillrankError)
+        reason = str(error) if expected else f"internal error: {type(error).__name__}; see the log"
+        self._failed[name] = (f"{name} failed ({reason})", until)
+        _log.warning("a background task failed", task=name, reason=str(error), exc_info=None if expected else error)
