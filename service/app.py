@@ -164,7 +164,7 @@ class _Service(Litestar):
         methods: dict[str, set[str]] = {}
         for route in self.routes:
             methods.setdefault(route.path_format, set()).update(getattr(route, "methods", ()))
-        routed = segments_kept(super().__call__)  # type: ignore[arg-type]
+        routed = segments_kept(super().__call__)
         limited = Load(head_and_options(routed, methods), max_body_bytes=MAX_BODY_BYTES)
         self._front = request_log(access_control(limited, access))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -99,7 +99,7 @@ def require_small(field: str, value: Any) -> None:
         raise ValueError(f"{field} has {size:,} bytes as JSON, at most {MAX_FREE_JSON_BYTES:,} are kept")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 

@@ -10,7 +10,7 @@ from service.catalogue.overlap import OverlappingSkills, overlapping_skills
 
 
 class OverlapController(Controller):
-    """Pairs of skills that compete."""
+    """Pairs of skills that compete for the same queries."""
 
     path = "/api/overlaps"
     tags = ["skills"]
@@ -23,5 +23,8 @@ class OverlapController(Controller):
         skill_name: FromQuery[str | None] = None,
         copies: FromQuery[bool] = False,
     ) -> list[OverlappingSkills]:
-        """List the pairs that compete most: who takes whose traffic, which words cause it. Copies only on request."""
+        """Return the pairs that compete most, with the queries they share and the words that cause it.
+
+        Copies are left out unless `copies` is true.
+        """
         return overlapping_skills(store, limit=limit, skill_name=skill_name, copies=copies)

@@ -113,7 +113,7 @@ _PROBLEMS: Final[dict[type[Exception], _Problem]] = {
 }
 
 
-async def send_problem(  # noqa: PLR0913  the parts of a problem document
+async def send_problem(
     send: Send,
     status: int,
     title: str,

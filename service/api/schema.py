@@ -13,7 +13,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from service.api.problems import PROBLEM_TYPE
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
     """An error (RFC 9457). Further members depend on the error: `recorded` of a conflict, `cause` of a 503."""
 
     status: int
@@ -22,8 +22,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     type: Annotated[str, msgspec.Meta(description="A URN that is the same for all errors of this kind.")]
 
 
-NOT_FOUND: Final = {404: ResponseSpec(Problem, description="There is no such record.", media_type=PROBLEM_TYPE)}
-CONFLICT: Final = {409: ResponseSpec(Problem, description="Contradicts what is recorded.", media_type=PROBLEM_TYPE)}
+NOT_FOUND: Final = {404: ResponseSpec(ProblemDocument, description="There is no such record.", media_type=PROBLEM_TYPE)}
+CONFLICT: Final = {
+    409: ResponseSpec(ProblemDocument, description="Contradicts what is recorded.", media_type=PROBLEM_TYPE)
+}
 
 _OF_ALL: Final = {
     "403": "The request comes from a web page of another origin.",
@@ -68,7 +70,11 @@ def with_errors(document: dict[str, Any]) -> dict[str, Any]:
 def _with_errors(path: str, operation: dict[str, Any]) -> dict[str, Any]:
     body = operation.get("requestBody")
     # Litestar's own description of a 400 has the form that it would send without problem documents.
-    responses = {status: told for status, told in operation["responses"].items() if status != "400"}
+    responses = {
+        status: _problem(told["description"]) if PROBLEM_TYPE in told.get("content", ()) else told
+        for status, told in operation["responses"].items()
+        if status != "400"
+    }
     for status, description in _errors(path, operation, has_body=body is not None):
         responses.setdefault(status, _problem(description))
     changed: dict[str, Any] = {"responses": dict(sorted(responses.items()))}
@@ -90,7 +96,7 @@ def _errors(path: str, operation: dict[str, Any], *, has_body: bool) -> Iterator
 
 
 def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
     return {"description": description, "content": {PROBLEM_TYPE: {"schema": schema}}}
 
 

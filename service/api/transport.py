@@ -29,7 +29,7 @@ def segments_kept(app: ASGIApp) -> ASGIApp:
         if scope["type"] == ScopeType.HTTP and b"%2f" in raw.lower():
             segments = raw.partition(b"?")[0].split(b"/")
             # A copy, so that logs have the path as it was asked for.
-            scope = {**scope, "path": "/".join(_decoded(segment) for segment in segments)}  # type: ignore[misc]
+            scope = {**scope, "path": "/".join(_decoded(segment) for segment in segments)}
         await app(scope, receive, send)
 
     return routed
@@ -40,10 +40,8 @@ def slashes_restored(app: ASGIApp) -> ASGIApp:
 
     async def restored(scope: Scope, receive: Receive, send: Send) -> None:
         found = scope.get("path_params", {})
-        if any(_SLASH in value for value in found.values() if isinstance(value, str)):
-            scope["path_params"] = {
-                name: value.replace(_SLASH, "/") if isinstance(value, str) else value for name, value in found.items()
-            }
+        if any(_SLASH in value for value in found.values()):
+            scope["path_params"] = {name: value.replace(_SLASH, "/") for name, value in found.items()}
         await app(scope, receive, send)
 
     return restored
@@ -64,7 +62,7 @@ def head_and_options(app: ASGIApp, methods: Mapping[str, set[str]]) -> ASGIApp:
             await app(scope, receive, send)
             return
         bodiless = scope["method"] == "HEAD"
-        routed: Scope = {**scope, "method": "GET"} if bodiless else {**scope}  # type: ignore[typeddict-item, misc]
+        routed: Scope = {**scope, "method": "GET"} if bodiless else {**scope}
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from store.contract.identifiers import RecordId
 from store.contract.searches import Confidence
 
 MAX_RESULTS = 50
@@ -18,7 +19,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     query: Annotated[str, msgspec.Meta(description="What you want to do, in your own words: two words or a page.")]
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULTS, description="How many skills to return.")] = 10
-    session_id: Identifier | None = None
+    session_id: RecordId | None = None
     user_id: Identifier | None = None
     project_id: Identifier | None = None
     workflow_phase: Identifier | None = None

@@ -48,8 +48,8 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The store's state at one moment. `problems` is empty when all is well.
 
     `size_bytes` is the database file without its log, which has `wal_bytes`; `slow_queries` are those of this process.
-    `served_skills` are found by search; `total_skills` are all skills of the catalogue, so also those whose document was
-    removed and those that a project declared without one; `used_skills` are all names with a recorded use.
+    `served_skills` are found by search; `total_skills` also counts those whose document was removed and those that a
+    project declared without one; `used_skills` are all names with a recorded use.
     """
 
     backend: str

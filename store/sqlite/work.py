@@ -10,7 +10,9 @@ import msgspec
 
 from store.contract.identifiers import MAX_ID_CHARACTERS, checked_id
 from store.contract.projects import (
+    MENTORSHIP_TRANSITIONS,
     MentorshipSession,
+    MentorshipStatus,
     NewMentorshipSession,
     NewProgressUpdate,
     NewProject,
@@ -64,6 +66,8 @@ _ADD_MENTORSHIP: Final = """
 INSERT INTO mentorship_sessions(id, intern_id, mentor_id, session_focus, project_id, status, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+
+_SET_MENTORSHIP_STATUS: Final = "UPDATE mentorship_sessions SET status = ? WHERE id = ?"
 
 
 class SqliteWorkTransaction:
@@ -160,11 +164,25 @@ class SqliteWorkTransaction:
         told = (session_id, intern_id, mentor_id, focus, session.project_id, session.status)
         row = one(self._connection, _MENTORSHIP, (session_id,))
         if row is not None:
-            if row[1:-1] != told:
-                raise _taken("mentorship session", session_id, record(MentorshipSession, row))
-            return record(MentorshipSession, row), False
+            kept = record(MentorshipSession, row)
+            moved_on = kept.status in MENTORSHIP_TRANSITIONS[session.status]
+            if row[1:-2] != told[:-1] or not (moved_on or kept.status == session.status):
+                raise _taken("mentorship session", session_id, kept)
+            return kept, False
         self._connection.execute(_ADD_MENTORSHIP, (*told, self._now))
         return find_mentorship(self._connection, session_id), True
+
+    def set_mentorship_status(self, session_id: str, status: MentorshipStatus) -> tuple[MentorshipSession, bool]:
+        kept = find_mentorship(self._connection, session_id)
+        if kept.status == status:
+            return kept, False
+        if status not in MENTORSHIP_TRANSITIONS[kept.status]:
+            raise Conflict(
+                f"mentorship session {session_id!r} is {kept.status} and cannot become {status}",
+                recorded=msgspec.to_builtins(kept),
+            )
+        self._connection.execute(_SET_MENTORSHIP_STATUS, (status, session_id))
+        return msgspec.structs.replace(kept, status=status), True
 
     def add_signals(self, signals: NewSignals) -> SignalInsertion:
         return insert_signals(self._connection, signals, self._now)
