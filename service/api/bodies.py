@@ -53,15 +53,10 @@ class JsonRequest(Request[Any, Any, Any]):
         require_bounded(body)
         field = self.route_handler.parsed_data_field
         try:
-            return _decoder(Any if field is None else field.annotation).decode(body)
+            return _decoded(body, Any if field is None else field.annotation)
         except msgspec.ValidationError as error:
+            _decoded(body, Any)  # what is no JSON at all is refused as such, wherever it first differs from the type
             raise ValidationException(extra=[_explained(str(error))]) from error
-        except UnicodeDecodeError as error:
-            raise ClientException(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
-        except RecursionError as error:
-            raise ClientException(f"the body is nested more than {MAX_DEPTH} levels deep") from error
-        except msgspec.DecodeError as error:
-            raise ClientException(f"the body is not JSON: {error}") from error
 
 
 def require_bounded(body: bytes) -> None:
@@ -97,6 +92,19 @@ def require_small(field: str, value: Any) -> None:
     size = len(msgspec.json.encode(value)) if value else 0
     if size > MAX_FREE_JSON_BYTES:
         raise ValueError(f"{field} has {size:,} bytes as JSON, at most {MAX_FREE_JSON_BYTES:,} are kept")
+
+
+def _decoded(body: bytes, kind: Any) -> Any:
+    try:
+        return _decoder(kind).decode(body)
+    except msgspec.ValidationError:
+        raise
+    except UnicodeDecodeError as error:
+        raise ClientException(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
+    except RecursionError as error:
+        raise ClientException(f"the body is nested more than {MAX_DEPTH} levels deep") from error
+    except msgspec.DecodeError as error:
+        raise ClientException(f"the body is not JSON: {error}") from error
 
 
 @cache

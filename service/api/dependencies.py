@@ -1,10 +1,13 @@
-"""Dependencies of the handlers, and types of parameters and bodies that several share.
+"""Dependencies of the handlers, and the types of parameters and bodies that several of them share.
 
 mypy checks the dependencies; checking them again for each request would only cost time.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +18,7 @@ from service.catalogue.indexing import Indexing
 from service.search.encoders import Encoders
 from service.search.engine import SkillSearch
 from service.upkeep import Background
+from store.errors import InvalidRecord
 from store.protocol import Store
 
 GivenStore = NamedDependency[SkipValidation[Store]]
@@ -32,7 +36,7 @@ Moment = Annotated[
         min_length=1,
         max_length=64,
         description="An ISO 8601 time such as 2026-01-31T23:59:59Z; without an offset it is UTC.",
-        extra_json_schema={"extra": {"format": "date-time"}},
+        extra_json_schema={"format": "date-time"},
     ),
 ]
 SkillName = Annotated[
@@ -55,3 +59,20 @@ ServerPath = Annotated[
         description="A path on the machine of the service.",
     ),
 ]
+
+
+def paths_of(given: list[str], field: str) -> list[Path]:
+    """Return the paths of a body.
+
+    Raises
+    ------
+    InvalidRecord
+        When one is too long for a path of this machine.
+    """
+    for each in given:
+        try:
+            os.lstat(each)
+        except (OSError, ValueError) as error:
+            if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+                raise InvalidRecord(f"{each[:100]!r} … is not a path: it is too long", field=field) from error
+    return [Path(each) for each in given]

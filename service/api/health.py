@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 from litestar import Controller, Response, get
+from litestar.openapi.datastructures import ResponseSpec
 
 from service.api.dependencies import GivenBackground, GivenEncoders, GivenStore
 from service.search.encoders import Encoders
@@ -38,6 +39,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreHealth
 
 
+_NOT_READY: Final = {503: ResponseSpec(Health, description="Queries cannot be answered.", generate_examples=False)}
+
+
 class HealthController(Controller):
     """Health checks for people, load balancers and process managers."""
 
@@ -49,7 +53,7 @@ class HealthController(Controller):
         """Answer 200 while the process runs."""
         return Liveness()
 
-    @get("/ready", operation_id="getReadiness", sync_to_thread=True)
+    @get("/ready", operation_id="getReadiness", sync_to_thread=True, responses=_NOT_READY)
     def ready(self, store: GivenStore, encoders: GivenEncoders, background: GivenBackground) -> Response[Health]:
         """Answer 200 when queries can be answered, otherwise 503 with the reasons."""
         health = _health(store, encoders, background)

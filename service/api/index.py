@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from litestar import Controller, get, post
 from litestar.params import FromPath, JSONBody
 
-from service.api.dependencies import GivenIndexing, ServerPath
+from service.api.dependencies import GivenIndexing, ServerPath, paths_of
 from service.api.schema import CONFLICT
 from service.catalogue.indexing import IndexJob, IndexStatus
 
@@ -29,7 +28,7 @@ class IndexController(Controller):
     @post(operation_id="startIndex", status_code=202, sync_to_thread=True, responses=CONFLICT)
     def start(self, indexing: GivenIndexing, data: JSONBody[StartIndex | None] = None) -> IndexJob:
         """Start an index job in the background."""
-        return indexing.start([Path(root) for root in (data or StartIndex()).roots])
+        return indexing.start(paths_of((data or StartIndex()).roots, "roots"))
 
     @get("/jobs/{job_id:str}", operation_id="getIndexJob", sync_to_thread=False)
     def job(self, job_id: FromPath[str], indexing: GivenIndexing) -> IndexJob:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -12,7 +11,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter, SkipValidation
 
 from service.analysis.aggregation import MAX_SOURCES, AggregateReport, Aggregation
 from service.analysis.engine import Analysis, InsightReport, ProjectOverview
-from service.api.dependencies import GivenStore, Limit, Moment, ServerPath
+from service.api.dependencies import GivenStore, Limit, ServerPath, paths_of
 from service.api.schema import NOT_FOUND
 from service.insights.findings import Kind
 from store.clock import format_time, read_time
@@ -26,8 +25,12 @@ GivenAnalysis = NamedDependency[SkipValidation[Analysis]]
 ProjectId = Annotated[
     str | None, QueryParameter(description="Only this project; empty for invocations without a project.")
 ]
-Since = Annotated[Moment | None, QueryParameter(description="The first day, as an ISO 8601 time.")]
-Until = Annotated[Moment | None, QueryParameter(description="The last day, as an ISO 8601 time.")]
+Since = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=64, description="The first day, as an ISO 8601 time.")
+]
+Until = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=64, description="The last day, as an ISO 8601 time.")
+]
 Offset = Annotated[int, QueryParameter(ge=0, le=2**31, description="The number of rows to skip.")]
 SearchIds = Annotated[list[str], QueryParameter(name="search_id", min_items=1, max_items=50)]
 
@@ -61,7 +64,7 @@ class AggregateController(Controller):
     @post(operation_id="aggregate", status_code=200, sync_to_thread=True)
     def aggregate(self, aggregation: GivenAggregation, data: JSONBody[StartAggregate | None] = None) -> AggregateReport:
         """Count what is new since the last time, and answer when that is done. Repeating it counts nothing twice."""
-        return aggregation.run([Path(source) for source in (data or StartAggregate()).sources])
+        return aggregation.run(paths_of((data or StartAggregate()).sources, "sources"))
 
     @get("/sources", operation_id="listAggregateSources", sync_to_thread=True)
     def sources(self, store: GivenStore) -> list[MetricsSource]:

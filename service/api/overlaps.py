@@ -6,6 +6,7 @@ from litestar import Controller, get
 from litestar.params import FromQuery
 
 from service.api.dependencies import GivenStore, Limit
+from service.api.schema import NOT_FOUND
 from service.catalogue.overlap import OverlappingSkills, overlapping_skills
 
 
@@ -15,7 +16,7 @@ class OverlapController(Controller):
     path = "/api/overlaps"
     tags = ["skills"]
 
-    @get(operation_id="listOverlaps", sync_to_thread=True)
+    @get(operation_id="listOverlaps", sync_to_thread=True, responses=NOT_FOUND)
     def overlaps(
         self,
         store: GivenStore,

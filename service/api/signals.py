@@ -8,7 +8,7 @@ from litestar import Controller, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter, SkipValidation
 
-from service.api.dependencies import GivenStore, Limit, Moment
+from service.api.dependencies import GivenStore, Limit
 from service.api.schema import NOT_FOUND
 from store.contract.metrics import Bucket
 from store.contract.signals import Activity, Distribution, Momentum, SignalFilter
@@ -18,8 +18,12 @@ Window = Annotated[
     str, QueryParameter(description="The length of the period when `since` is missing, such as `30 days` or `12w`.")
 ]
 Cursor = Annotated[str | None, QueryParameter(description="The `next` of the previous page.")]
-Since = Annotated[Moment | None, QueryParameter(description="The start as an ISO 8601 time, included.")]
-Until = Annotated[Moment | None, QueryParameter(description="The end as an ISO 8601 time, not included.")]
+Since = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=64, description="The start as an ISO 8601 time, included.")
+]
+Until = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=64, description="The end as an ISO 8601 time, not included.")
+]
 GivenFilter = NamedDependency[SkipValidation[SignalFilter]]
 
 

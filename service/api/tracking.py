@@ -63,7 +63,9 @@ class StartInvocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     user_context: FreeJson = {}
 
     def __post_init__(self) -> None:
-        """Refuse a context that is too large to be kept."""
+        """Refuse an id that is the name of a route, and a context that is too large to be kept."""
+        if self.id == "batch":
+            raise ValueError("id must not be 'batch', since /api/invocations/batch is a route")
         require_small("user_context", self.user_context)
 
 
@@ -162,11 +164,6 @@ class InvocationController(Controller):
     def invocation(self, invocation_id: FromPath[str], store: GivenStore) -> Invocation:
         """Return an invocation."""
         return store.invocation(invocation_id)
-
-    @get("/batch", include_in_schema=False, sync_to_thread=True)
-    def invocation_named_batch(self, store: GivenStore) -> Invocation:
-        """Return the invocation whose id is that of a route."""
-        return store.invocation("batch")
 
     @post(
         "/{invocation_id:str}/complete",

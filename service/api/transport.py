@@ -26,7 +26,7 @@ def segments_kept(app: ASGIApp) -> ASGIApp:
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
         raw = scope.get("raw_path") or b""
-        if scope["type"] == ScopeType.HTTP and b"%2f" in raw.lower():
+        if scope["type"] == ScopeType.HTTP and b"%" in raw:
             segments = raw.partition(b"?")[0].split(b"/")
             # A copy, so that logs have the path as it was asked for.
             scope = {**scope, "path": "/".join(_decoded(segment) for segment in segments)}

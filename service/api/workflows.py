@@ -24,13 +24,15 @@ from service.work.workflows import (
 )
 from store.contract.identifiers import RecordId
 from store.contract.workflows import EventsReport, NewWorkflowEvent, StepStatus, WorkflowEvent, WorkflowFilter
-from store.errors import InvalidRecord
 
 MAX_BATCH = 10_000
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3_153_600_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\S")]
 Step = Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"\S")]
-Since = Annotated[Moment | None, QueryParameter(description="Only sessions that began at this ISO 8601 time or later.")]
+Since = Annotated[
+    str | None,
+    QueryParameter(min_length=1, max_length=64, description="Only sessions that began at this ISO 8601 time or later."),
+]
 GivenFilter = NamedDependency[SkipValidation[WorkflowFilter]]
 
 
@@ -57,6 +59,9 @@ class ReportEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         require_small("payload", self.payload)
 
 
+Events = Annotated[list[ReportEvent], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+
+
 def asked_filter(
     *, project_id: FromQuery[str | None] = None, workflow: FromQuery[str | None] = None, since: Since = None
 ) -> WorkflowFilter:
@@ -71,7 +76,7 @@ class WorkflowEventController(Controller):
     tags = ["workflows"]
 
     @post(operation_id="reportWorkflowEvents", status_code=200, sync_to_thread=True, responses=CONFLICT)
-    def report(self, data: JSONBody[ReportEvent | list[ReportEvent]], store: GivenStore) -> EventsReport:
+    def report(self, data: JSONBody[ReportEvent | Events], store: GivenStore) -> EventsReport:
         """Record one event (an object) or up to 10,000 (a list). Repeating an id adds nothing.
 
         A single event that contradicts what is recorded is a conflict. In a list, such events are refused one by one
@@ -80,8 +85,6 @@ class WorkflowEventController(Controller):
         if isinstance(data, ReportEvent):
             _, new = store.record_event(_as_event(data))
             return EventsReport(added=int(new), known=int(not new), refused=[])
-        if not 1 <= len(data) <= MAX_BATCH:
-            raise InvalidRecord(f"a list must hold 1 to {MAX_BATCH:,} events, not {len(data):,}")
         return store.record_events([_as_event(event) for event in data])
 
     @get("/{event_id:str}", operation_id="getWorkflowEvent", sync_to_thread=True)
