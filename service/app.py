@@ -1,37 +1,42 @@
-"""Puts the parts together: one application for one data folder."""
+"""Builds the HTTP application of one data folder."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
-from anyio import create_task_group, sleep, to_thread
+from anyio import create_task_group, to_thread
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
-from migrations.errors import SkillrankError
 from service import VERSION
 from service.analysis.aggregation import Aggregation
 from service.analysis.engine import Analysis
+from service.api.access import Access, access_control
+from service.api.bodies import MAX_BODY_BYTES, JsonRequest
 from service.api.health import HealthController
 from service.api.index import IndexController
 from service.api.insights import AggregateController, InsightController
+from service.api.load import THREADS, Load
 from service.api.metrics import MetricsController, WorkflowPathController
 from service.api.overlaps import OverlapController
 from service.api.problems import problem_details
 from service.api.projects import MentorshipController, ProgressUpdateController, ProjectController
+from service.api.schema import JsonSchema, YamlSchema
 from service.api.search import SearchController
 from service.api.signals import SignalController
 from service.api.skills import SkillController
 from service.api.tracking import InvocationController, SessionController
+from service.api.transport import head_and_options, segments_kept, slashes_restored
 from service.api.workflows import WorkflowController, WorkflowEventController
 from service.catalogue.indexing import Indexing
 from service.logs import request_log
@@ -39,12 +44,10 @@ from service.ranking.exploration import Exploration
 from service.search.encoders import Encoders
 from service.search.engine import SkillSearch
 from service.settings import Settings
-from service.upkeep import back_up, backup_due_s, sweep
-from store.errors import StoreUnavailable
+from service.upkeep import Background, back_up, backup_due_s, sweep
 from store.protocol import Store
 from store.sqlite import open_store
 
-MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 SWEEP_EVERY_S: Final = 600.0
 
 _log = structlog.get_logger(__name__)
@@ -73,25 +76,50 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
         exploration=Exploration(share=settings.explore_share),
     )
     aggregation, analysis = Aggregation(store), Analysis(store)
+    background = Background()
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
+        # The default has few threads on a small machine, and one slow write in each would stop every read.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "skillrank-request"))
         await to_thread.run_sync(_warm_up, store, encoders, searching)
         async with create_task_group() as tasks:
-            tasks.start_soon(_sweep, store, searching, settings)
+            tasks.start_soon(
+                partial(
+                    background.repeat,
+                    "the sweep",
+                    partial(_sweep, store, searching, settings),
+                    every_s=SWEEP_EVERY_S,
+                )
+            )
             if settings.aggregate_hours is not None:
-                tasks.start_soon(_aggregate, aggregation, settings.aggregate_hours)
+                tasks.start_soon(
+                    partial(
+                        background.repeat,
+                        "the aggregation",
+                        partial(_aggregate, aggregation),
+                        every_s=3600.0 * settings.aggregate_hours,
+                    )
+                )
             if settings.backup_hours is not None:
-                tasks.start_soon(_back_up, store, settings, settings.backup_hours)
+                tasks.start_soon(
+                    partial(
+                        background.repeat,
+                        "the backup",
+                        partial(_back_up_when_due, store, settings, settings.backup_hours),
+                        every_s=min(SWEEP_EVERY_S, 3600.0 * settings.backup_hours),
+                    )
+                )
             if watch:
-                tasks.start_soon(indexing.watch)
+                tasks.start_soon(background.keep, "watching for changes", indexing.watch)
             yield
             tasks.cancel_scope.cancel()
-        # What runs on is stopped at a document's border; what was accepted is committed before the file is let go.
+        # A running index job stops after its current document; accepted writes are committed before the file closes.
         await to_thread.run_sync(indexing.close)
         await to_thread.run_sync(store.close)
 
-    return Litestar(
+    return _Service(
+        access=Access(settings.host, settings.allowed_hosts.split(",") if settings.allowed_hosts else ()),
         route_handlers=[
             SearchController,
             SkillController,
@@ -118,10 +146,12 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             "searching": Provide(lambda: searching, sync_to_thread=False),
             "aggregation": Provide(lambda: aggregation, sync_to_thread=False),
             "analysis": Provide(lambda: analysis, sync_to_thread=False),
+            "background": Provide(lambda: background, sync_to_thread=False),
         },
         lifespan=[running],
         plugins=[problem_details()],
-        middleware=[DefineMiddleware(request_log)],
+        middleware=[DefineMiddleware(slashes_restored)],
+        request_class=JsonRequest,
         # The process configures logging, not the framework.
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
@@ -129,11 +159,31 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             title="skillrank",
             version=VERSION,
             use_handler_docstrings=True,
-            description="Which skill should I use? Ranked by meaning and by what really happened.",
-            # The other renderers load scripts from somebody else's server.
-            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin(path="/openapi.yaml")],
+            description="Find the skill for a task, ranked by meaning and by how its past uses ended.",
+            # The other renderers load scripts from other servers.
+            render_plugins=[JsonSchema(path=["/", "/openapi.json"]), YamlSchema(path="/openapi.yaml")],
         ),
     )
+
+
+class _Service(Litestar):
+    """The application behind what every request passes before it is routed."""
+
+    def __init__(self, *, access: Access, **options: Any) -> None:
+        super().__init__(**options)
+        methods: dict[str, set[str]] = {}
+        for route in self.routes:
+            methods.setdefault(route.path_format, set()).update(getattr(route, "methods", ()))
+        routed = segments_kept(super().__call__)
+        limited = Load(head_and_options(routed, methods), max_body_bytes=MAX_BODY_BYTES)
+        self._front = request_log(access_control(limited, access))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request, or follow the life of the server."""
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        else:
+            await self._front(scope, receive, send)
 
 
 def _warm_up(store: Store, encoders: Encoders, searching: SkillSearch) -> None:
@@ -144,39 +194,19 @@ def _warm_up(store: Store, encoders: Encoders, searching: SkillSearch) -> None:
         searching.learning.book(generation.model_id, generation.dimension)
 
 
-async def _sweep(store: Store, searching: SkillSearch, settings: Settings) -> None:
-    while True:
-        try:
-            done = await to_thread.run_sync(sweep, store, searching.learning, settings)
-        except StoreUnavailable as error:
-            _log.warning("the sweep could not run", reason=str(error))
-        else:
-            if any(msgspec.structs.astuple(done)):
-                _log.info("swept", **msgspec.structs.asdict(done))
-        await sleep(SWEEP_EVERY_S)
+def _sweep(store: Store, searching: SkillSearch, settings: Settings) -> None:
+    done = sweep(store, searching.learning, settings)
+    if any(msgspec.structs.astuple(done)):
+        _log.info("swept", **msgspec.structs.asdict(done))
 
 
-async def _aggregate(aggregation: Aggregation, every_hours: float) -> None:
-    while True:
-        try:
-            done = await to_thread.run_sync(aggregation.refresh)
-        except StoreUnavailable as error:
-            _log.warning("uses could not be aggregated", reason=str(error))
-        else:
-            _log.info("aggregated", rows=done.rows_read, days=done.days_touched, skipped=len(done.skipped))
-        await sleep(3600.0 * every_hours)
+def _aggregate(aggregation: Aggregation) -> None:
+    done = aggregation.refresh()
+    _log.info("aggregated", rows=done.rows_read, days=done.days_touched, skipped=len(done.skipped))
 
 
-async def _back_up(store: Store, settings: Settings, every_hours: float) -> None:
-    while True:
-        # Looked at again and again: a backup that somebody else made counts, and clocks may be put right.
-        due_s = await to_thread.run_sync(backup_due_s, settings, every_hours)
-        if due_s == 0:
-            try:
-                report, pruned = await to_thread.run_sync(partial(back_up, store, settings, moment=datetime.now(UTC)))
-            except (SkillrankError, OSError) as error:
-                _log.warning("no backup could be made", reason=str(error))
-                due_s = SWEEP_EVERY_S
-            else:
-                _log.info("backed up", path=report.path, bytes=report.size_bytes, pruned=len(pruned))
-        await sleep(min(due_s, SWEEP_EVERY_S))
+def _back_up_when_due(store: Store, settings: Settings, every_hours: float) -> None:
+    # Looked at again and again: a backup that somebody else made counts, and a clock may be corrected.
+    if backup_due_s(settings, every_hours) == 0:
+        report, pruned = back_up(store, settings, moment=datetime.now(UTC))
+        _log.info("backed up", path=report.path, bytes=report.size_bytes, pruned=len(pruned))

@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level : str
     log_format : {'auto', 'json', 'console'}
         ``auto`` writes for people on a terminal and JSON elsewhere.
+    allowed_hosts : str
+        Further host names, separated by commas, under which the service is reached, such as that of a reverse proxy.
     open_limit_hours : float
         A use open for longer is taken as abandoned.
     session_idle_hours : float
@@ -59,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8765
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
+    allowed_hosts: str = ""
     open_limit_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0
     session_idle_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0
     keep_queries: bool = True

@@ -1,4 +1,4 @@
-"""Counting uses over projects and databases: one run at a time, and what could not be read is told, not raised."""
+"""Counts uses over projects and databases, one run at a time; databases that cannot be read are reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class SkippedSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A database that was left out, and why."""
+    """A database that was skipped, and why."""
 
     location: str
     cause: str
@@ -30,7 +30,7 @@ class SkippedSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AggregateReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run counted, by database, and which databases it left out. Rows are those that were new."""
+    """What a run counted, by database, and which databases it skipped. Only new rows are counted."""
 
     sources: list[SourceRun]
     skipped: list[SkippedSource]
@@ -52,23 +52,23 @@ class Aggregation:
         self._lock = threading.Lock()
 
     def run(self, sources: Sequence[Path] = ()) -> AggregateReport:
-        """Count what these databases have that is not counted yet; without any, what this store itself has.
+        """Count the new rows of these databases; without any, those of this store.
 
-        Each is a file, or a data folder that holds one. One that is found at two paths is counted once.
+        A source is a database file or a data folder. A database that is given by two paths is counted once.
         """
         started = time.perf_counter()
         runs: list[SourceRun] = []
         skipped: list[SkippedSource] = []
+        paths = [_database_of(source) for source in sources]
         with self._lock:
             if not sources:
                 runs.append(self._store.aggregate())
-            for source in sources:
-                path = _database_of(source)
+            for path in paths:
                 try:
                     runs.append(self._read(path, runs))
                 except SourceUnreadable as error:
                     skipped.append(SkippedSource(location=str(path), cause=error.cause, reason=str(error)))
-                except InvalidRecord as error:  # another program wrote what this one never would
+                except InvalidRecord as error:  # another program wrote an invalid row
                     skipped.append(SkippedSource(location=str(path), cause="corrupt", reason=str(error)))
         return AggregateReport(
             sources=runs,
@@ -79,7 +79,7 @@ class Aggregation:
         )
 
     def refresh(self) -> AggregateReport:
-        """Count anew what this store and every other database that was counted before have by now."""
+        """Count the new rows of this store and of every other database that was counted before."""
         others = [Path(source.location) for source in self._store.metrics_sources() if not source.own]
         own = self.run()
         if not others:
@@ -107,4 +107,7 @@ class Aggregation:
 
 
 def _database_of(source: Path) -> Path:
-    return source / DATABASE_NAME if source.is_dir() else source
+    try:
+        return source / DATABASE_NAME if source.is_dir() else source
+    except OSError:  # reading the file says what is wrong
+        return source

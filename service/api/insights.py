@@ -1,8 +1,7 @@
-"""What was learnt over projects and databases, and the counts that it comes from."""
+"""Insights over projects and databases, and the counts behind them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -12,7 +11,8 @@ from litestar.params import FromQuery, JSONBody, QueryParameter, SkipValidation
 
 from service.analysis.aggregation import MAX_SOURCES, AggregateReport, Aggregation
 from service.analysis.engine import Analysis, InsightReport, ProjectOverview
-from service.api.dependencies import GivenStore, Limit
+from service.api.dependencies import GivenStore, Limit, ServerPath, paths_of
+from service.api.schema import NOT_FOUND
 from service.insights.findings import Kind
 from store.clock import format_time, read_time
 from store.contract.aggregates import DayExposure, DayMetrics, MetricsFilter, MetricsSource
@@ -22,10 +22,16 @@ GivenAggregation = NamedDependency[SkipValidation[Aggregation]]
 GivenFilter = NamedDependency[SkipValidation[MetricsFilter]]
 GivenAnalysis = NamedDependency[SkipValidation[Analysis]]
 
-ProjectId = Annotated[str | None, QueryParameter(description="Only this project's; empty: of uses without a project.")]
-Since = Annotated[str | None, QueryParameter(description="ISO 8601; that day is included.")]
-Until = Annotated[str | None, QueryParameter(description="ISO 8601; that day is included.")]
-Offset = Annotated[int, QueryParameter(ge=0, description="How many rows to leave out.")]
+ProjectId = Annotated[
+    str | None, QueryParameter(description="Only this project; empty for invocations without a project.")
+]
+Since = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=64, description="The first day, as an ISO 8601 time.")
+]
+Until = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=64, description="The last day, as an ISO 8601 time.")
+]
+Offset = Annotated[int, QueryParameter(ge=0, le=2**31, description="The number of rows to skip.")]
 SearchIds = Annotated[list[str], QueryParameter(name="search_id", min_items=1, max_items=50)]
 
 
@@ -36,7 +42,7 @@ def asked_rows(
     since: Since = None,
     until: Until = None,
 ) -> MetricsFilter:
-    """Return which rows a request asks for."""
+    """Return the filter of a request."""
     return MetricsFilter(project_id=project_id, skill_name=skill_name, since=_day(since), until=_day(until))
 
 
@@ -44,30 +50,30 @@ _WANTED: Final = {"wanted": Provide(asked_rows, sync_to_thread=False)}
 
 
 class StartAggregate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Databases to count, files or data folders on the service's machine; none means this service's own."""
+    """Databases to count: files or data folders on the machine of the service. Without any, its own database."""
 
-    sources: Annotated[list[Annotated[str, msgspec.Meta(min_length=1)]], msgspec.Meta(max_length=MAX_SOURCES)] = []
+    sources: Annotated[list[ServerPath], msgspec.Meta(max_length=MAX_SOURCES)] = []
 
 
 class AggregateController(Controller):
-    """Counting uses over projects and databases."""
+    """Counts over projects and databases."""
 
     path = "/api/aggregate"
     tags = ["insights"]
 
     @post(operation_id="aggregate", status_code=200, sync_to_thread=True)
     def aggregate(self, aggregation: GivenAggregation, data: JSONBody[StartAggregate | None] = None) -> AggregateReport:
-        """Count what is new since the last time; the answer comes when that is done. Repeating it changes nothing."""
-        return aggregation.run([Path(source) for source in (data or StartAggregate()).sources])
+        """Count what is new since the last time, and answer when that is done. Repeating it counts nothing twice."""
+        return aggregation.run(paths_of((data or StartAggregate()).sources, "sources"))
 
     @get("/sources", operation_id="listAggregateSources", sync_to_thread=True)
     def sources(self, store: GivenStore) -> list[MetricsSource]:
-        """Return the databases that are counted."""
+        """Return the databases that have been counted."""
         return store.metrics_sources()
 
 
 class InsightController(Controller):
-    """What the counts say."""
+    """Insights from the counts."""
 
     path = "/api/insights"
     tags = ["insights"]
@@ -87,7 +93,7 @@ class InsightController(Controller):
 
     @get("/projects", operation_id="getProjectInsights", sync_to_thread=True)
     def projects(self, analysis: GivenAnalysis, since: Since = None) -> list[ProjectOverview]:
-        """Return each project with its counts and the projects that use skills alike."""
+        """Return each project with its counts and the projects that use similar skills."""
         return analysis.projects(since=since)
 
     @get("/metrics", operation_id="listDayMetrics", dependencies=_WANTED, sync_to_thread=True)
@@ -101,12 +107,12 @@ class InsightController(Controller):
     def exposures(
         self, store: GivenStore, wanted: GivenFilter, limit: Limit = 100, offset: Offset = 0
     ) -> list[DayExposure]:
-        """Return how often searches listed skills, by day and position, and how often these were then taken."""
+        """Return how often searches listed each skill, by day and position, and how often it was then invoked."""
         return store.day_exposures(wanted, limit=limit, offset=offset)
 
-    @get("/searches", operation_id="listSearchesOfInsight", sync_to_thread=True)
+    @get("/searches", operation_id="listSearchesOfInsight", sync_to_thread=True, responses=NOT_FOUND)
     def searches(self, store: GivenStore, search_ids: SearchIds) -> list[SearchRecord]:
-        """Return several searches, in the order in which they are asked for."""
+        """Return several searches in the requested order."""
         return [store.search(each) for each in search_ids]
 
 

@@ -1,4 +1,4 @@
-"""What the log adds up to."""
+"""Metrics over the log of invocations."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from store.windows import parse_window
 
 
 class MetricsController(Controller):
-    """Analytical queries."""
+    """Metrics of skills."""
 
     path = "/api/metrics"
     tags = ["metrics"]
 
     @get(operation_id="listMetrics", sync_to_thread=True)
     def all_metrics(self, store: GivenStore) -> list[SkillMetrics]:
-        """Return the metrics of every skill ever used, most used first."""
+        """Return the metrics of every skill that was ever invoked, most used first."""
         return store.all_metrics()
 
     @get("/summary", operation_id="getMetricsSummary", sync_to_thread=True)
     def summary(self, store: GivenStore) -> MetricsSummary:
-        """Return the dashboard's totals."""
+        """Return totals over all skills."""
         return store.summary()
 
     @get("/{skill_name:str}", operation_id="getSkillMetrics", sync_to_thread=True)
     def skill(self, skill_name: FromPath[str], store: GivenStore) -> SkillMetrics:
-        """Return one skill's metrics."""
+        """Return the metrics of a skill."""
         return _known(store, skill_name)
 
     @post("/{skill_name:str}/percentiles", operation_id="refreshPercentiles", status_code=200, sync_to_thread=True)
     def refresh(self, skill_name: FromPath[str], store: GivenStore) -> SkillMetrics:
-        """Recompute a skill's p50, p95 and p99 from the log, and return its metrics."""
+        """Recompute the p50, p95 and p99 durations of a skill, and return its metrics."""
         store.refresh_percentiles([skill_name])
         return _known(store, skill_name)
 
@@ -47,19 +47,19 @@ class MetricsController(Controller):
         window: FromQuery[str] = "7d",
         bucket: FromQuery[Bucket] = "hour",
     ) -> list[TimelineBucket]:
-        """Return uses by bucket of time, oldest first, empty buckets included."""
+        """Return the invocations of a skill by time bucket, oldest first, including empty buckets."""
         return store.timeline(skill_name, window=parse_window(window), bucket=bucket)
 
 
 class WorkflowPathController(Controller):
-    """The workflow paths that skills were used on."""
+    """Workflow paths on which skills were invoked."""
 
     path = "/api/workflow-paths"
     tags = ["metrics"]
 
     @get(operation_id="searchWorkflowPaths", sync_to_thread=True)
     def search(self, store: GivenStore, q: FromQuery[str], limit: Limit = 100) -> list[WorkflowPath]:
-        """Return the paths that hold every word of `q`, most used first."""
+        """Return the workflow paths that contain every word of `q`, most used first."""
         return store.search_workflow_paths(q, limit=limit)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import structlog
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.plugins.problem_details import (
@@ -20,7 +21,12 @@ from service.catalogue.indexing import IndexBusy
 from service.search.queries import InvalidQuery
 from store.errors import Conflict, InvalidRecord, NotFound, StoreUnavailable
 
+if TYPE_CHECKING:
+    from litestar.types import Send
+
 _log = structlog.get_logger(__name__)
+
+PROBLEM_TYPE: Final = "application/problem+json"
 
 _Problem = Callable[[Any], ProblemDetailsException]
 
@@ -32,10 +38,14 @@ def _problem(
         detail=str(error),
         status_code=status,
         title=title,
-        type_=f"urn:skillrank:problem:{title.lower().replace(' ', '-')}",
+        type_=_type(title),
         extra=extra,
         headers=headers or None,
     )
+
+
+def _type(title: str) -> str:
+    return f"urn:skillrank:problem:{title.lower().replace(' ', '-')}"
 
 
 def _unavailable(error: StoreUnavailable) -> ProblemDetailsException:
@@ -47,13 +57,21 @@ def _unavailable(error: StoreUnavailable) -> ProblemDetailsException:
 
 def _http(error: HTTPException) -> ProblemDetailsException:
     extra = {"errors": error.extra} if error.extra else None
-    titles = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
-    # Only routing raises this one: whoever comes by browser should learn where to look.
-    nowhere = "nothing is served at this address; /schema describes what is, /health says how the service is"
+    titles = {
+        400: "Bad request",
+        404: "Not found",
+        405: "Method not allowed",
+        413: "Too large",
+        415: "Unsupported media type",
+    }
+    title = titles.get(error.status_code, "Request failed")
+    # Only routing raises this one, so a person with a browser learns where to look.
+    nowhere = "there is nothing at this address; /schema describes the interface, /health the state of the service"
     return ProblemDetailsException(
         detail=nowhere if error.status_code == HTTP_404_NOT_FOUND else error.detail,
         status_code=error.status_code,
-        title=titles.get(error.status_code, "Request failed"),
+        title=title,
+        type_=_type(title),
         extra=extra,
         headers=error.headers,
     )
@@ -69,10 +87,10 @@ def _invalid_request(error: ValidationException) -> ProblemDetailsException:
 
 
 def _internal(error: Exception) -> ProblemDetailsException:
-    _log.error("a request failed for a reason nobody foresaw", exc_info=error)
+    _log.error("a request failed with an unexpected error", exc_info=error)
     request_id = structlog.contextvars.get_contextvars().get("request_id", "unknown")
     return _problem(
-        RuntimeError(f"something went wrong inside; the log says more under request id {request_id}"),
+        RuntimeError(f"an internal error occurred; the log has the details under request id {request_id}"),
         500,
         "Internal error",
         {"request_id": request_id},
@@ -93,6 +111,30 @@ _PROBLEMS: Final[dict[type[Exception], _Problem]] = {
     Exception: _internal,
     SkillrankError: lambda error: _problem(error, 400, "Request refused"),
 }
+
+
+async def send_problem(
+    send: Send,
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    headers: dict[str, str] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> None:
+    """Answer with a problem document where no route has been found yet."""
+    body = msgspec.json.encode(
+        {"status": status, "type": _type(title), "title": title, "detail": detail} | (extra or {})
+    )
+    sent = {"content-type": PROBLEM_TYPE, "content-length": str(len(body))} | (headers or {})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def problem_details() -> ProblemDetailsPlugin:

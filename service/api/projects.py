@@ -1,17 +1,20 @@
-"""Projects, their scope, and what happens in them. `service.work.signals` alone writes signals."""
+"""Projects, their skills, members and progress updates, and mentorship. Only `service.work.signals` writes signals."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, Response, get, post, put
+from litestar import Controller, Response, get, patch, post, put
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
-from service.api.dependencies import GivenStore, Limit
+from service.api.bodies import require_small
+from service.api.dependencies import FreeJson, GivenStore, Limit
+from service.api.schema import CONFLICT, NOT_FOUND
 from service.search.answers import Identifier
 from service.work.projects import Completed, Joined, complete_project, join_project, record_progress_update
 from service.work.signals import SignalOutcome
+from store.contract.identifiers import RecordId
 from store.contract.projects import (
     MentorshipSession,
     MentorshipStatus,
@@ -25,34 +28,42 @@ from store.contract.projects import (
     SkillDeclaration,
 )
 
-Before = Annotated[int | None, QueryParameter(ge=1, description="The `next` of the page before.")]
+Before = Annotated[int | None, QueryParameter(ge=1, description="The `next` of the previous page.")]
 Key = Annotated[
     str | None,
-    HeaderParameter(name="Idempotency-Key", min_length=1, max_length=200, description="Makes a retry the same update."),
+    HeaderParameter(
+        name="Idempotency-Key", min_length=1, max_length=200, description="Makes a repetition the same update."
+    ),
 ]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=20_000)]
-ProjectId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^/]+$")]
+Name = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=300, pattern=r"\S", description="Printable characters, not all blank.")
+]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=20_000, pattern=r"\S")]
+UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\S")]
 
 
 class DeclareProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A project to declare; without an id the service makes one. `metadata.skill_ideas` is kept and never read."""
+    """A project to declare. Without an id the service makes one. `metadata` is kept and never read."""
 
     name: Name
-    id: ProjectId | None = None
-    paths: list[Text] = []
-    metadata: dict[str, Any] = {}
+    id: RecordId | None = None
+    paths: Annotated[list[Text], msgspec.Meta(max_length=500)] = []
+    metadata: FreeJson = {}
+
+    def __post_init__(self) -> None:
+        """Refuse metadata that are too large to be kept."""
+        require_small("metadata", self.metadata)
 
 
 class NamedSkill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A skill by name; the category is for one that the catalogue does not have yet."""
+    """A skill by its name. The category is used when the catalogue does not have the skill yet."""
 
     skill_name: Name
     category: Name | None = None
 
 
 class DeclareSkills(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole scope of a project: names, ids, or names with a category.
+    """All skills of a project: names, ids, or names with a category.
 
     A name that the catalogue does not have becomes a skill without a document, unless `add_missing` is false.
     """
@@ -64,32 +75,38 @@ class DeclareSkills(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class JoinProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who takes part."""
+    """The user who joins."""
 
-    user_id: Identifier
+    user_id: UserId
 
 
 class RecordUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was done, in the user's words. No skill is ever inferred from them."""
+    """What was done, in the user's words. No skill is inferred from them."""
 
     project_id: Identifier
-    user_id: Identifier
+    user_id: UserId
     content: Text
 
 
 class ScheduleMentorship(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Two people who meet, and what about."""
+    """A mentorship session between two people, and its subject."""
 
-    intern_id: Identifier
-    mentor_id: Identifier
+    intern_id: UserId
+    mentor_id: UserId
     session_focus: Text
-    id: Identifier | None = None
+    id: RecordId | None = None
     project_id: Identifier | None = None
     status: MentorshipStatus = "scheduled"
 
 
+class ChangeMentorship(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new status. A scheduled session can become any other, an active one completed or cancelled."""
+
+    status: MentorshipStatus
+
+
 class AcceptedUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """The update as it is recorded, and what became of its signals."""
+    """The update as recorded, and the signals that it emitted."""
 
     id: str
     project_id: str
@@ -101,90 +118,90 @@ class AcceptedUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Projects in the order of their ids; ask again with ``after=next`` for more."""
+    """Projects in the order of their ids. For the following page, ask with ``after=next``."""
 
     projects: list[Project]
     next: str | None
 
 
 class UpdatePage(msgspec.Struct, frozen=True, kw_only=True):
-    """Updates, last recorded first; ask again with ``before=next`` for earlier ones."""
+    """Updates, newest first. For older ones, ask with ``before=next``."""
 
     progress_updates: list[ProgressUpdate]
     next: int | None
 
 
 class MentorshipPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Mentorship sessions, last recorded first; ask again with ``before=next`` for earlier ones."""
+    """Mentorship sessions, newest first. For older ones, ask with ``before=next``."""
 
     mentorship_sessions: list[MentorshipSession]
     next: int | None
 
 
 class ProjectController(Controller):
-    """Projects and their scope."""
+    """Projects, their skills and their members."""
 
     path = "/api/projects"
     tags = ["projects"]
 
-    @post(operation_id="declareProject", sync_to_thread=True)
+    @post(operation_id="declareProject", sync_to_thread=True, responses=CONFLICT)
     def declare(self, data: JSONBody[DeclareProject], store: GivenStore) -> Response[Project]:
-        """Declare a project. The same id and content again returns what is recorded."""
+        """Declare a project. Repeating the same id and content returns what is recorded."""
         project, new = store.transaction(lambda work: work.add_project(NewProject(**msgspec.structs.asdict(data))))
         return _answered(project, new=new)
 
     @get(operation_id="listProjects", sync_to_thread=True)
     def projects(self, store: GivenStore, after: FromQuery[str] = "", limit: Limit = 100) -> ProjectPage:
-        """List projects."""
+        """Return projects, page by page."""
         projects = store.projects(after=after, limit=limit)
         return ProjectPage(projects=projects, next=projects[-1].id if len(projects) == limit else None)
 
     @get("/{project_id:str}", operation_id="getProject", sync_to_thread=True)
     def project(self, project_id: FromPath[str], store: GivenStore) -> Project:
-        """Return one project."""
+        """Return a project."""
         return store.project(project_id)
 
     @put("/{project_id:str}/skills", operation_id="declareProjectSkills", sync_to_thread=True)
     def declare_skills(
         self, project_id: FromPath[str], data: JSONBody[DeclareSkills], store: GivenStore
     ) -> list[ProjectSkill]:
-        """Make these skills the whole scope of the project. Signals that were emitted before stay."""
+        """Replace the declared skills of the project. Signals that were emitted before stay."""
         skills = [_declaration(skill) for skill in data.skills]
         return store.transaction(lambda work: work.declare_skills(project_id, skills, add_missing=data.add_missing))
 
     @get("/{project_id:str}/skills", operation_id="getProjectSkills", sync_to_thread=True)
     def skills(self, project_id: FromPath[str], store: GivenStore) -> list[ProjectSkill]:
-        """Return the scope of the project."""
+        """Return the skills that the project declares."""
         return store.project_skills(project_id)
 
     @post("/{project_id:str}/members", operation_id="joinProject", sync_to_thread=True)
     def join(self, project_id: FromPath[str], data: JSONBody[JoinProject], store: GivenStore) -> Response[Joined]:
-        """Let a user take part, which emits `joined` for the declared skills."""
+        """Add a member, and emit a `joined` signal for each declared skill."""
         joined = join_project(store, project_id, data.user_id)
         return _answered(joined, new=joined.new)
 
     @get("/{project_id:str}/members", operation_id="getProjectMembers", sync_to_thread=True)
     def members(self, project_id: FromPath[str], store: GivenStore) -> list[ProjectMember]:
-        """Return who takes part."""
+        """Return the members of the project."""
         return store.project_members(project_id)
 
     @post("/{project_id:str}/complete", operation_id="completeProject", status_code=200, sync_to_thread=True)
     def complete(self, project_id: FromPath[str], store: GivenStore) -> Completed:
-        """Complete the project, which emits `completed` for the declared skills of all who take part."""
+        """Complete the project, and emit a `completed` signal for each member and each declared skill."""
         return complete_project(store, project_id)
 
 
 class ProgressUpdateController(Controller):
-    """Work done in projects."""
+    """Updates about work done in projects."""
 
     path = "/api/progress_updates"
     tags = ["projects"]
 
-    @post(operation_id="recordProgressUpdate", sync_to_thread=True)
+    @post(operation_id="recordProgressUpdate", sync_to_thread=True, responses=NOT_FOUND | CONFLICT)
     def record(
         self, data: JSONBody[RecordUpdate], store: GivenStore, idempotency_key: Key = None
     ) -> Response[AcceptedUpdate]:
-        """Record an update, which emits `update` for the declared skills. The same key again changes nothing."""
+        """Record an update, and emit an `update` signal for each declared skill. Repeating the key changes nothing."""
         update = NewProgressUpdate(**msgspec.structs.asdict(data), idempotency_key=idempotency_key)
         recorded = record_progress_update(store, update)
         return _answered(_accepted(recorded.update, recorded.signals), new=recorded.new)
@@ -198,25 +215,25 @@ class ProgressUpdateController(Controller):
         before: Before = None,
         limit: Limit = 100,
     ) -> UpdatePage:
-        """List updates."""
+        """Return updates, newest first."""
         found = store.progress_updates(project_id=project_id, user_id=user_id, before=before, limit=limit)
         return UpdatePage(progress_updates=found, next=found[-1].seq if len(found) == limit else None)
 
     @get("/{update_id:str}", operation_id="getProgressUpdate", sync_to_thread=True)
     def update(self, update_id: FromPath[str], store: GivenStore) -> ProgressUpdate:
-        """Return one update."""
+        """Return an update."""
         return store.progress_update(update_id)
 
 
 class MentorshipController(Controller):
-    """Mentorship: context for people, never evidence of skill."""
+    """Mentorship sessions: context for people, not evidence of skill."""
 
     path = "/api/mentorship_sessions"
     tags = ["projects"]
 
-    @post(operation_id="recordMentorshipSession", sync_to_thread=True)
+    @post(operation_id="recordMentorshipSession", sync_to_thread=True, responses=NOT_FOUND | CONFLICT)
     def record(self, data: JSONBody[ScheduleMentorship], store: GivenStore) -> Response[MentorshipSession]:
-        """Record a mentorship session. It emits no signal, whatever its focus."""
+        """Record a mentorship session. It emits no signals, whatever its focus."""
         session = NewMentorshipSession(**msgspec.structs.asdict(data))
         recorded, new = store.transaction(lambda work: work.add_mentorship_session(session))
         return _answered(recorded, new=new)
@@ -231,7 +248,7 @@ class MentorshipController(Controller):
         before: Before = None,
         limit: Limit = 100,
     ) -> MentorshipPage:
-        """List mentorship sessions."""
+        """Return mentorship sessions, newest first."""
         found = store.mentorship_sessions(
             intern_id=intern_id, mentor_id=mentor_id, project_id=project_id, before=before, limit=limit
         )
@@ -239,8 +256,16 @@ class MentorshipController(Controller):
 
     @get("/{session_id:str}", operation_id="getMentorshipSession", sync_to_thread=True)
     def session(self, session_id: FromPath[str], store: GivenStore) -> MentorshipSession:
-        """Return one mentorship session."""
+        """Return a mentorship session."""
         return store.mentorship_session(session_id)
+
+    @patch("/{session_id:str}", operation_id="changeMentorshipSession", sync_to_thread=True, responses=CONFLICT)
+    def change(
+        self, session_id: FromPath[str], data: JSONBody[ChangeMentorship], store: GivenStore
+    ) -> MentorshipSession:
+        """Change the status of a mentorship session. It emits no signals; repeating the status changes nothing."""
+        changed, _ = store.transaction(lambda work: work.set_mentorship_status(session_id, data.status))
+        return changed
 
 
 def _answered(content: Any, *, new: bool) -> Response[Any]:

@@ -1,4 +1,4 @@
-"""The query."""
+"""Search for skills."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from store.contract.searches import SearchRecord
 
 
 class SearchController(Controller):
-    """Searches, and the searches that were served."""
+    """Searches and their records."""
 
     path = "/api/search"
     tags = ["search"]
 
     @post(operation_id="search", status_code=200, sync_to_thread=True)
     def search(self, data: JSONBody[SearchRequest], searching: GivenSearch) -> SearchAnswer:
-        """Answer "which skill should I use?"."""
+        """Return the skills that fit a query, best first, with the reasons for their order."""
         return searching.answer(data)
 
     @get("/{search_id:str}", operation_id="getSearch", sync_to_thread=True)
     def served(self, search_id: FromPath[str], store: GivenStore) -> SearchRecord:
-        """Return a search with the list that was served for it."""
+        """Return a recorded search with the list of skills that it served."""
         return store.search(search_id)

@@ -134,7 +134,7 @@ def _print_health(health: StoreHealth, backups: list[Path], *, thorough: bool) -
     lines = [
         f"database   {plain(health.location)}, schema V{health.schema_version}",
         f"size       {health.size_bytes / 1e6:.1f} MB, and {health.wal_bytes / 1e6:.1f} MB of log (WAL)",
-        f"skills     {health.served_skills} served, {health.total_skills} ever used",
+        f"skills     {health.served_skills} served, {health.total_skills} known, {health.used_skills} ever used",
         f"uses       {health.total_invocations}, {health.open_invocations} of them open",
         f"index      generation {health.generation}, model {health.model_id}"
         if health.generation

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from store.contract.identifiers import RecordId
 from store.contract.searches import Confidence
 
 MAX_RESULTS = 50
@@ -16,9 +17,15 @@ Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A query and what is known of who asks."""
 
-    query: Annotated[str, msgspec.Meta(description="What you want to do, in your own words: two words or a page.")]
+    query: Annotated[
+        str,
+        msgspec.Meta(
+            description="What you want to do, in your own words: two words or a page.",
+            extra_json_schema={"minLength": 1, "pattern": r"\S"},
+        ),
+    ]
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULTS, description="How many skills to return.")] = 10
-    session_id: Identifier | None = None
+    session_id: RecordId | None = None
     user_id: Identifier | None = None
     project_id: Identifier | None = None
     workflow_phase: Identifier | None = None

@@ -59,6 +59,8 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The store's state at one moment. `problems` is empty when all is well.
 
     `size_bytes` is the database file without its log, which has `wal_bytes`; `slow_queries` are those of this process.
+    `served_skills` are found by search; `total_skills` also counts those whose document was removed and those that a
+    project declared without one; `used_skills` are all names with a recorded use.
     """
 
     backend: str
@@ -68,6 +70,7 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     wal_bytes: int
     served_skills: int
     total_skills: int
+    used_skills: int = 0
     total_invocations: int
     open_invocations: int
     generation: int | None

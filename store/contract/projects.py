@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
 from store.contract.signal_writes import NewSignals, SignalInsertion
 
 T = TypeVar("T")
-MentorshipStatus = Literal["scheduled", "completed", "cancelled"]
+MentorshipStatus = Literal["scheduled", "active", "completed", "cancelled"]
+MENTORSHIP_TRANSITIONS: Final[dict[MentorshipStatus, frozenset[MentorshipStatus]]] = {
+    "scheduled": frozenset({"active", "completed", "cancelled"}),
+    "active": frozenset({"completed", "cancelled"}),
+    "completed": frozenset(),
+    "cancelled": frozenset(),
+}
 
 
 class NewProject(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,8 +150,14 @@ class WorkTransaction(Protocol):
     def add_mentorship_session(self, session: NewMentorshipSession) -> tuple[MentorshipSession, bool]:
         """Record a mentorship session; return it and whether it is new.
 
-        The same id with the same content returns what is recorded. Raises `NotFound` for an unknown project, and
-        `Conflict` when the id stands for another session.
+        The same id with the same content returns what is recorded, also when its status has changed since. Raises
+        `NotFound` for an unknown project, and `Conflict` when the id stands for another session.
+        """
+
+    def set_mentorship_status(self, session_id: str, status: MentorshipStatus) -> tuple[MentorshipSession, bool]:
+        """Change the status of a mentorship session; return it and whether this call changed it.
+
+        It emits no signal. Raises `NotFound`, and `Conflict` when `MENTORSHIP_TRANSITIONS` has no such change.
         """
 
     def add_signals(self, signals: NewSignals) -> SignalInsertion:

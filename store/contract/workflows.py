@@ -16,7 +16,8 @@ StepStatus = Literal["started", "passed", "failed", "skipped"]
 class NewWorkflowEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What a workflow reports; `id` and `occurred_at` None let the store make them.
 
-    `occurred_at` is when the status came to be: the beginning for ``started``, the end for the others.
+    `occurred_at` is when the status came to be: the beginning for ``started``, the end for the others. Events of one
+    batch without a time get increasing ones, so that their order is kept.
     """
 
     session_id: str

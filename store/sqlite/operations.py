@@ -18,6 +18,7 @@ from store.sqlite.rows import one, value
 _COUNTS: Final = """
 SELECT (SELECT max(version) FROM schema_migrations),
        (SELECT count(*) FROM skills WHERE document_path IS NOT NULL AND removed_at IS NULL),
+       (SELECT count(*) FROM skills),
        (SELECT count(*) FROM skill_metrics),
        (SELECT coalesce(sum(total_invocations), 0) FROM skill_metrics),
        (SELECT count(*) FROM open_invocation)
@@ -65,7 +66,7 @@ class SqliteOperations:
         unusable = self._db.problems()
 
         def query(connection: apsw.Connection) -> StoreHealth:
-            version, served, used, total, running = one(connection, _COUNTS) or (0, 0, 0, 0, 0)
+            version, served, skills, used, total, running = one(connection, _COUNTS) or (0, 0, 0, 0, 0, 0)
             generation, model_id = one(connection, _LIVE) or (None, None)
             problems = list(unusable)
             if generation is None:
@@ -82,7 +83,8 @@ class SqliteOperations:
                 size_bytes=_size(path),
                 wal_bytes=_size(path.with_name(path.name + "-wal")),
                 served_skills=served,
-                total_skills=used,
+                total_skills=skills,
+                used_skills=used,
                 total_invocations=total,
                 open_invocations=running,
                 generation=generation,

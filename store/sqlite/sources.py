@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -55,14 +57,17 @@ def read_source(path: Path, query: Callable[[apsw.Connection], T]) -> T:
 
 def _lies_still(path: Path) -> bool:
     try:
-        with path.open("rb") as opened:
+        # A pipe without a writer would otherwise block here, or later inside SQLite.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise SourceUnreadable(f"{path} is not a regular file", cause="foreign")
             header = opened.read(100)
     except FileNotFoundError as error:
         raise SourceUnreadable(f"there is no file {path}", cause="missing") from error
     except OSError as error:
         raise SourceUnreadable(f"{path} cannot be read ({error.strerror})", cause="unreadable") from error
     if not header.startswith(_MAGIC):
-        raise SourceUnreadable(f"{path} is no database of skillrank", cause="foreign")
+        raise SourceUnreadable(f"{path} is not a database of skillrank", cause="foreign")
     return header[_VERSIONS] == _WITH_LOG and not _log_of(path).exists()
 
 
@@ -97,7 +102,7 @@ def _snapshot(path: Path, query: Callable[[apsw.Connection], T], mode: str) -> T
 
 def _require_schema(connection: apsw.Connection, path: Path) -> None:
     if not value(connection, _HAS_MIGRATIONS):
-        raise SourceUnreadable(f"{path} is no database of skillrank", cause="foreign")
+        raise SourceUnreadable(f"{path} is not a database of skillrank", cause="foreign")
     known = [(each.version, each.checksum) for each in read_migrations(SQLITE_MIGRATIONS)]
     applied = [(int(version), str(checksum)) for version, checksum in rows(connection, _APPLIED)]
     if applied == known:

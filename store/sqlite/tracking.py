@@ -12,6 +12,7 @@ import apsw
 import msgspec
 
 from store.clock import format_time, normalise_time
+from store.contract.identifiers import checked_id
 from store.contract.tracking import Finish, ImportReport, Invocation, NewInvocation, NewOutcome, NewSession, Session
 from store.errors import Conflict, NotFound
 from store.query_hash import same_query
@@ -24,7 +25,6 @@ from store.sqlite.uses import (
     Started,
     add_start,
     check_outcome,
-    checked_id,
     ended_at,
     outcome_bindings,
     start_bindings,
@@ -84,6 +84,11 @@ class SqliteTracking:
         return self._db.read("session", lambda connection: find_session(connection, session_id))
 
     def start_invocation(self, invocation: NewInvocation) -> Invocation:
+        # What another program recorded is imported under its own ids; what starts here can be addressed.
+        if invocation.id is not None:
+            checked_id(invocation.id)
+        if invocation.session_id is not None:
+            checked_id(invocation.session_id, "session_id")
         bindings = start_bindings(invocation, now=self._db.now(), keep_queries=self._keep_queries)
 
         def unit(connection: apsw.Connection) -> Invocation:
@@ -216,7 +221,7 @@ def _as_recorded(started: Started) -> Invocation:
 def _add_outcome(
     connection: apsw.Connection, invocation_id: str, skill_name: str, invoked_at: str, outcome: NewOutcome, now: str
 ) -> tuple[str, float]:
-    finished_at = normalise_time(outcome.finished_at) if outcome.finished_at else now
+    finished_at = now if outcome.finished_at is None else normalise_time(outcome.finished_at)
     moment = ended_at(outcome, invoked_at, finished_at)
     connection.execute(ADD_OUTCOME, outcome_bindings(invocation_id, skill_name, outcome, *moment))
     return moment
@@ -233,7 +238,7 @@ def _require_same_start(recorded: Invocation, asked: NewInvocation) -> None:
     for field in asked.__struct_fields__:
         wanted = getattr(asked, field)
         if field == "invoked_at":
-            wanted = normalise_time(wanted) if wanted else recorded.invoked_at
+            wanted = recorded.invoked_at if wanted is None else normalise_time(wanted)
         elif field in _INVOCATION_JSON:
             wanted = msgspec.json.decode(encode(wanted))
         if field == "user_query":

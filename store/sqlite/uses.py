@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from store.clock import format_time, normalise_time, read_time
+from store.contract.identifiers import MAX_ID_CHARACTERS
 from store.contract.tracking import NewInvocation, NewOutcome
 from store.errors import InvalidRecord
 from store.query_hash import hash_of
@@ -18,7 +19,6 @@ from store.sqlite.names import Resolved, resolve
 from store.sqlite.project_paths import project_at, project_folders
 from store.sqlite.rows import encode
 
-MAX_ID_CHARACTERS: Final = 200
 MAX_DURATION_S: Final = 3_153_600_000.0
 
 ADD_SESSION: Final = """
@@ -46,10 +46,10 @@ class Started(NamedTuple):
     skill: Resolved
 
 
-def checked_id(identifier: str) -> str:
+def _imported_id(identifier: str) -> str:
     """Return `identifier`, refusing one that is blank or too long."""
     if not identifier.strip() or len(identifier) > MAX_ID_CHARACTERS:
-        raise InvalidRecord(f"an id has 1 to {MAX_ID_CHARACTERS} characters, not all blank", field="id")
+        raise InvalidRecord(f"an id must have 1 to {MAX_ID_CHARACTERS} characters, not all blank", field="id")
     return identifier
 
 
@@ -77,10 +77,10 @@ def start_bindings(invocation: NewInvocation, *, now: str, keep_queries: bool) -
         raise InvalidRecord("an invocation needs the name of the skill that is used", field="skill_name")
     query = invocation.user_query
     return {
-        "id": checked_id(invocation.id) if invocation.id is not None else new_id(),
+        "id": _imported_id(invocation.id) if invocation.id is not None else new_id(),
         "skill_name": invocation.skill_name,
-        "invoked_at": normalise_time(invocation.invoked_at) if invocation.invoked_at else now,
-        "session_id": checked_id(invocation.session_id) if invocation.session_id is not None else None,
+        "invoked_at": now if invocation.invoked_at is None else normalise_time(invocation.invoked_at),
+        "session_id": _imported_id(invocation.session_id) if invocation.session_id is not None else None,
         "user_id": invocation.user_id,
         "project_id": invocation.project_id,
         "project_path": invocation.project_path,

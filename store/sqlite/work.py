@@ -8,8 +8,11 @@ from typing import Final
 import apsw
 import msgspec
 
+from store.contract.identifiers import MAX_ID_CHARACTERS, checked_id
 from store.contract.projects import (
+    MENTORSHIP_TRANSITIONS,
     MentorshipSession,
+    MentorshipStatus,
     NewMentorshipSession,
     NewProgressUpdate,
     NewProject,
@@ -23,7 +26,7 @@ from store.contract.signal_writes import NewSignals, SignalInsertion
 from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.rows import encode, one, record, rows, value
 from store.sqlite.signals import insert_signals
-from store.sqlite.uses import MAX_ID_CHARACTERS, new_id
+from store.sqlite.uses import new_id
 
 MAX_NAME_CHARACTERS: Final = 300
 
@@ -64,6 +67,8 @@ INSERT INTO mentorship_sessions(id, intern_id, mentor_id, session_focus, project
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
+_SET_MENTORSHIP_STATUS: Final = "UPDATE mentorship_sessions SET status = ? WHERE id = ?"
+
 
 class SqliteWorkTransaction:
     """The `store.contract.projects.WorkTransaction` of one unit of the writer.
@@ -91,7 +96,7 @@ class SqliteWorkTransaction:
         return self._held
 
     def add_project(self, project: NewProject) -> tuple[Project, bool]:
-        project_id = _project_id(project.id) if project.id is not None else new_id()
+        project_id = checked_id(project.id) if project.id is not None else new_id()
         name = _name(project.name, "name")
         row = one(self._connection, _PROJECT, (project_id,))
         if row is not None:
@@ -155,15 +160,29 @@ class SqliteWorkTransaction:
         if intern_id == mentor_id:
             raise InvalidRecord("a mentorship session takes two people: intern_id is mentor_id", field="mentor_id")
         focus = _text(session.session_focus, "session_focus")
-        session_id = _identifier(session.id, "id") if session.id is not None else new_id()
+        session_id = checked_id(session.id) if session.id is not None else new_id()
         told = (session_id, intern_id, mentor_id, focus, session.project_id, session.status)
         row = one(self._connection, _MENTORSHIP, (session_id,))
         if row is not None:
-            if row[1:-1] != told:
-                raise _taken("mentorship session", session_id, record(MentorshipSession, row))
-            return record(MentorshipSession, row), False
+            kept = record(MentorshipSession, row)
+            moved_on = kept.status in MENTORSHIP_TRANSITIONS[session.status]
+            if row[1:-2] != told[:-1] or not (moved_on or kept.status == session.status):
+                raise _taken("mentorship session", session_id, kept)
+            return kept, False
         self._connection.execute(_ADD_MENTORSHIP, (*told, self._now))
         return find_mentorship(self._connection, session_id), True
+
+    def set_mentorship_status(self, session_id: str, status: MentorshipStatus) -> tuple[MentorshipSession, bool]:
+        kept = find_mentorship(self._connection, session_id)
+        if kept.status == status:
+            return kept, False
+        if status not in MENTORSHIP_TRANSITIONS[kept.status]:
+            raise Conflict(
+                f"mentorship session {session_id!r} is {kept.status} and cannot become {status}",
+                recorded=msgspec.to_builtins(kept),
+            )
+        self._connection.execute(_SET_MENTORSHIP_STATUS, (status, session_id))
+        return msgspec.structs.replace(kept, status=status), True
 
     def add_signals(self, signals: NewSignals) -> SignalInsertion:
         return insert_signals(self._connection, signals, self._now)
@@ -233,14 +252,8 @@ def _required(connection: apsw.Connection, sql: str, skill_id: int | None) -> in
 
 def _identifier(text: str, field: str) -> str:
     if not text.strip() or len(text) > MAX_ID_CHARACTERS:
-        raise InvalidRecord(f"{field} has 1 to {MAX_ID_CHARACTERS} characters, not all blank", field=field)
+        raise InvalidRecord(f"{field} must have 1 to {MAX_ID_CHARACTERS} characters, not all blank", field=field)
     return text
-
-
-def _project_id(text: str) -> str:
-    if "/" in text:
-        raise InvalidRecord("a project's id holds no slash: it is a name of its own, not a path", field="id")
-    return _identifier(text, "id")
 
 
 def _name(text: str, field: str) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
 
-from store.clock import normalise_time
+from store.clock import format_time, normalise_time
+from store.contract.identifiers import checked_id
 from store.contract.workflows import EventsReport, NewWorkflowEvent, RefusedEvent, WorkflowEvent
 from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.connection import translated
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, one, record, rows
-from store.sqlite.uses import ADD_SESSION, MAX_DURATION_S, checked_id, new_id
+from store.sqlite.uses import ADD_SESSION, MAX_DURATION_S, new_id
 
 MAX_NAME_CHARACTERS: Final = 200
 MAX_STEP_CHARACTERS: Final = 500
@@ -42,6 +44,7 @@ _KNOWN: Final = "SELECT 1 FROM json_each(?) asked CROSS JOIN workflow_event e ON
 _JSON: Final = frozenset({"payload"})
 
 CHUNK: Final = 1000
+_STEP: Final = timedelta(microseconds=1)
 
 
 class _Checked(NamedTuple):
@@ -58,16 +61,19 @@ class SqliteWorkflowLog:
     _db: Database
 
     def record_event(self, event: NewWorkflowEvent) -> tuple[WorkflowEvent, bool]:
-        bindings = _bindings(event, now=self._db.now())
+        moment = self._db.clock()
+        bindings = _bindings(event, moment, moment)
         return self._db.write("record_event", lambda connection: _add(connection, event, bindings))
 
     def record_events(self, events: Sequence[NewWorkflowEvent]) -> EventsReport:
-        now = self._db.now()
+        now = self._db.clock()
         usable: list[_Checked] = []
         unusable: list[RefusedEvent] = []
         for position, event in enumerate(events):
             try:
-                usable.append(_Checked(position, event, _bindings(event, now=now)))
+                # Events without a time of their own keep the order in which they were sent.
+                moment = now + position * _STEP
+                usable.append(_Checked(position, event, _bindings(event, now, moment)))
             except InvalidRecord as error:
                 unusable.append(RefusedEvent(position=position, id=event.id, reason=str(error)))
 
@@ -143,8 +149,8 @@ def _find(connection: apsw.Connection, event_id: str) -> WorkflowEvent | None:
     return record(WorkflowEvent, row, json=_JSON) if row else None
 
 
-def _bindings(event: NewWorkflowEvent, *, now: str) -> dict[str, Any]:
-    """Return the columns of an event; made up here are its id and time.
+def _bindings(event: NewWorkflowEvent, now: datetime, moment: datetime) -> dict[str, Any]:
+    """Return the columns of an event. It gets an id if it has none, and `moment` as its time if it has none.
 
     Raises
     ------
@@ -164,17 +170,17 @@ def _bindings(event: NewWorkflowEvent, *, now: str) -> dict[str, Any]:
         )
     return {
         "id": checked_id(event.id) if event.id is not None else new_id(),
-        "session_id": checked_id(event.session_id),
+        "session_id": checked_id(event.session_id, "session_id"),
         "project_id": event.project_id,
         "invocation_id": event.invocation_id,
         "workflow": _name(event.workflow, "workflow", MAX_NAME_CHARACTERS),
         "phase": None if event.phase is None else _name(event.phase, "phase", MAX_NAME_CHARACTERS),
         "step": _name(event.step, "step", MAX_STEP_CHARACTERS),
         "status": event.status,
-        "occurred_at": normalise_time(event.occurred_at) if event.occurred_at else now,
+        "occurred_at": format_time(moment) if event.occurred_at is None else normalise_time(event.occurred_at),
         "duration_seconds": None if event.duration_seconds is None else float(event.duration_seconds),
         "payload": payload,
-        "recorded_at": now,
+        "recorded_at": format_time(now),
     }
 
 
@@ -187,7 +193,7 @@ def _name(text: str, field: str, most: int) -> str:
 def _require_same(recorded: WorkflowEvent, asked: NewWorkflowEvent, bindings: dict[str, Any]) -> None:
     for field in asked.__struct_fields__:
         wanted = bindings[field]
-        if field == "occurred_at" and not asked.occurred_at:
+        if field == "occurred_at" and asked.occurred_at is None:
             continue  # whenever it is told, the moment is the one that was recorded first
         if field == "payload":
             wanted = msgspec.json.decode(wanted)

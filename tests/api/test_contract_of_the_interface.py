@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,37 @@ def test_every_command_says_what_it_does() -> None:
 def test_who_comes_by_browser_is_told_where_to_look(client: Client) -> None:
     lost = client.get("/")
     assert (lost.status_code, "/schema" in lost.json()["detail"]) == (404, True)
+
+
+def test_the_schema_documents_the_errors_that_are_sent(client: Client) -> None:
+    document = client.get("/schema/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            errors = {status: told for status, told in operation["responses"].items() if status >= "400"}
+            assert {"403", "421"} <= set(errors)
+            assert ("404" in errors) or "{" not in path, path
+            assert ("415" in errors) == ("requestBody" in operation), path
+            assert all("application/problem+json" in told["content"] for told in errors.values()), path
+
+
+def test_every_reference_of_the_schema_is_defined_and_every_body_is_closed(client: Client) -> None:
+    document = client.get("/schema/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document))) <= set(schemas)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            body = json.dumps(operation.get("requestBody", {}))
+            for name in re.findall(r'"#/components/schemas/([^"]+)"', body):
+                assert schemas[name]["additionalProperties"] is False, name
+
+
+def test_a_creation_that_may_be_repeated_documents_both_answers(client: Client) -> None:
+    paths = client.get("/schema/openapi.json").json()["paths"]
+    for path in ("/api/projects", "/api/progress_updates", "/api/mentorship_sessions"):
+        assert {"200", "201"} <= set(paths[path]["post"]["responses"])
+
+
+def test_an_optional_body_is_documented_as_optional(client: Client) -> None:
+    paths = client.get("/schema/openapi.json").json()["paths"]
+    assert paths["/api/sessions"]["post"]["requestBody"]["required"] is False
+    assert paths["/api/search"]["post"]["requestBody"]["required"] is True

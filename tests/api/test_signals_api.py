@@ -246,3 +246,36 @@ def test_without_project_or_user_signals_change_nothing(client: Client) -> None:
     before = plain()
     update(client)
     assert plain() == plain(user_id="somebody else") == plain(project_id="elsewhere") == before
+
+
+def test_a_mentorship_session_changes_its_status_and_emits_nothing(bare: Client, declared: str) -> None:
+    body = {"id": "m", "intern_id": "ann", "mentor_id": "bob", "session_focus": "x", "project_id": declared}
+    assert bare.post("/api/mentorship_sessions", json=body).status_code == 201
+    for status in ("active", "active", "completed", "completed"):
+        changed = bare.patch("/api/mentorship_sessions/m", json={"status": status})
+        assert (changed.status_code, changed.json()["status"]) == (200, status)
+    assert bare.get("/api/mentorship_sessions/m").json()["status"] == "completed"
+    assert bare.get("/api/signals/distribution").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "refused"),
+    [
+        (["active"], "scheduled"),
+        (["completed"], "active"),
+        (["active", "cancelled"], "completed"),
+        (["cancelled"], "scheduled"),
+    ],
+)
+@pytest.mark.usefixtures("declared")
+def test_a_mentorship_session_does_not_go_back(bare: Client, way: list[str], refused: str) -> None:
+    body = {"id": "m", "intern_id": "ann", "mentor_id": "bob", "session_focus": "x"}
+    bare.post("/api/mentorship_sessions", json=body)
+    for status in way:
+        assert bare.patch("/api/mentorship_sessions/m", json={"status": status}).status_code == 200
+    answer = bare.patch("/api/mentorship_sessions/m", json={"status": refused})
+    assert (answer.status_code, answer.json()["recorded"]["status"]) == (409, way[-1])
+    # A repeated creation finds the session, whatever its status is by now.
+    assert bare.post("/api/mentorship_sessions", json=body).json()["status"] == way[-1]
+    assert bare.patch("/api/mentorship_sessions/none", json={"status": "active"}).status_code == 404
+    assert bare.patch("/api/mentorship_sessions/m", json={"status": "paused"}).status_code == 422

@@ -83,3 +83,20 @@ def test_a_negative_duration_is_refused(client: Client) -> None:
     answer = client.post("/api/invocations/u1/complete", json={"duration_seconds": -1})
     assert answer.status_code == 422
     assert client.get("/api/invocations/u1").json()["outcome"] is None
+
+
+def test_a_name_that_no_skill_has_is_recorded_and_the_answer_says_so(client: Client) -> None:
+    assert start(client)["known_skill"] is True
+    unknown = client.post("/api/invocations", json={"skill_name": "fix-typos", "id": "u"}).json()
+    assert unknown["known_skill"] is False
+    assert client.get("/api/invocations/u").json()["skill_name"] == "fix-typos"
+    client.post("/api/projects", json={"id": "p", "name": "P"})
+    client.put("/api/projects/p/skills", json={"skills": ["negotiation"]})
+    assert client.post("/api/invocations", json={"skill_name": "negotiation"}).json()["known_skill"] is True
+
+
+def test_a_batch_names_the_skills_that_are_not_known(client: Client) -> None:
+    names = ["fix-types", "fix-typos", "fix-typos", "other"]
+    batch = {"invocations": [{"id": f"b{n}", "skill_name": name} for n, name in enumerate(names)]}
+    report = client.post("/api/invocations/batch", json=batch).json()
+    assert (report["imported"], report["unknown_skills"]) == (4, ["fix-typos", "other"])

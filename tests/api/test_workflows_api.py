@@ -178,3 +178,12 @@ def test_the_service_ends_idle_sessions_and_forgets_old_queries(settings: Settin
         assert later.get("/api/invocations/u").json()["outcome"] == "abandoned"
         story = later.get("/api/sessions/s/correlation").json()["story"]
         assert [(moment["kind"], moment["about"]) for moment in story][:2] == [("search", ""), ("use", "fix-types")]
+
+
+def test_events_without_a_time_keep_the_order_in_which_they_were_sent(client: Client) -> None:
+    post(client, "/api/workflow_events", [EVENT | {"status": status} for status in ("failed", "passed")])
+    post(client, "/api/workflow_events", [EVENT | {"session_id": "t", "status": each} for each in ("passed", "failed")])
+    for session, judged in (("s", ["failed", "passed"]), ("t", ["passed", "failed"])):
+        story = client.get(f"/api/sessions/{session}/correlation").json()["story"]
+        assert [moment["status"] for moment in story] == judged
+        assert len({moment["at"] for moment in story}) == 2

@@ -478,3 +478,27 @@ def test_sweeping_again_finds_nothing(store: Store, clock: Any) -> None:
 def test_nothing_is_older_than_the_calendar(store: Store) -> None:
     start(store)
     assert store.abandon_stale(timedelta.max) == []
+
+
+@pytest.mark.parametrize("identifier", ["a/b", "/", ".", "..", " ", "", "x" * 201])
+def test_an_id_that_no_url_path_can_hold_is_refused(store: Store, identifier: str) -> None:
+    for told in ({"id": identifier}, {"session_id": identifier}):
+        with pytest.raises(InvalidRecord) as refused:
+            store.start_invocation(NewInvocation(skill_name="x", **told))
+        assert refused.value.field in told
+    with pytest.raises(InvalidRecord):
+        store.start_session(NewSession(id=identifier))
+
+
+def test_a_use_that_another_program_recorded_keeps_its_id(store: Store) -> None:
+    use = NewInvocation(id="run/7", skill_name="x", session_id="shop/42", invoked_at="2026-01-01T00:00:00Z")
+    assert store.import_invocations([(use, None)]).imported == 1
+    assert store.invocation("run/7").session_id == "shop/42"
+
+
+def test_an_empty_time_of_a_use_is_refused_and_does_not_mean_now(store: Store) -> None:
+    with pytest.raises(InvalidRecord):
+        store.start_invocation(NewInvocation(skill_name="x", invoked_at=""))
+    store.start_invocation(NewInvocation(id="u", skill_name="x"))
+    with pytest.raises(InvalidRecord):
+        store.finish_invocation("u", NewOutcome(outcome="completed", finished_at=""))

@@ -124,7 +124,9 @@ def test_the_same_id_with_other_content_is_a_conflict(
         ({"step": "s" * 501}, "step"),
         ({"phase": ""}, "phase"),
         ({"id": " "}, "id"),
-        ({"session_id": ""}, "id"),
+        ({"session_id": ""}, "session_id"),
+        ({"session_id": "a/b"}, "session_id"),
+        ({"id": ".."}, "id"),
         ({"duration_seconds": -1.0}, "duration_seconds"),
         ({"duration_seconds": float("nan")}, "duration_seconds"),
         ({"occurred_at": "soon"}, "time"),
@@ -501,3 +503,19 @@ def test_many_threads_may_report_the_same_events(store: Store) -> None:
     assert sum(report.known for report in reports) == 300
     found: list[WorkflowEvent] = [store.workflow_event(each.id or "") for each in told]
     assert len({each.seq for each in found}) == 60
+
+
+def test_events_of_one_batch_without_a_time_keep_their_order(store: Store) -> None:
+    statuses = ["failed", "passed", "failed", "passed"]
+    batch = [event(id=f"e{n}", status=status, occurred_at=None) for n, status in enumerate(statuses)]
+    store.record_events(batch)
+    moments = [store.workflow_event(f"e{n}").occurred_at for n in range(len(statuses))]
+    assert moments == sorted(set(moments))
+    story = store.session_story("s").events
+    assert [each.status for each in story] == statuses
+    assert store.record_events(batch).known == len(statuses)
+
+
+def test_an_empty_time_is_refused_and_does_not_mean_now(store: Store) -> None:
+    with pytest.raises(InvalidRecord):
+        store.record_event(event(occurred_at=""))

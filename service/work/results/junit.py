@@ -1,8 +1,9 @@
 """JUnit XML: one workflow event for each test case.
 
 There is no one format; this reads what pytest, surefire, gtest, jest and others have in common. A document is read as
-a stream of tags: the text of elements (captured output, mostly) is never kept, nested suites may lie as deep as they
-like, and a document that declares entities or a document type is refused before anything is expanded.
+a stream of tags, in memory that does not grow with it: the text of elements, mostly captured output, is not kept, and
+only the first failure of a test case is. A document that declares entities or a document type is refused before
+anything is expanded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, BinaryIO, Final
 from xml.sax import SAXException
-from xml.sax.handler import ContentHandler
+from xml.sax.handler import ContentHandler, LexicalHandler, property_lexical_handler
 from xml.sax.xmlreader import AttributesImpl, Locator
 
 from defusedxml.common import DefusedXmlException
@@ -28,6 +29,13 @@ _FAILURES: Final = frozenset({"failure", "error"})
 _NOT_RUN: Final = frozenset({"skipped", "notrun", "disabled", "suppressed"})
 _MOST_SECONDS: Final = 3_153_600_000.0
 _MESSAGE_CHARACTERS: Final = 500
+# A tag is read as a whole, so a longer one would have to be kept in memory, and the parser would look at it again with
+# each chunk of the stream.
+MOST_TAG_BYTES: Final = 8 << 20
+MOST_SUITES: Final = 10_000
+_ATTRIBUTES: Final = frozenset(
+    {"name", "classname", "time", "timestamp", "status", "result", "file", "line", "type", "message"}
+)
 DEFAULT_WORKFLOW: Final = "tests"
 
 
@@ -38,30 +46,37 @@ def read_junit(stream: BinaryIO, told: Told, zone: tzinfo | None = None) -> Iter
     ----------
     stream : BinaryIO
     told : Told
-        With a session. The workflow is ``tests`` unless told.
+        Must have a session. The default workflow is ``tests``.
     zone : tzinfo, optional
-        Of times without an offset; by default this machine's.
+        The zone of times without an offset; by default that of this machine.
 
     Raises
     ------
     UnreadableResults
-        When the document is no JUnit XML, is broken, or is made to do harm.
+        When the document is not JUnit XML, is broken, declares entities, or has a tag of many megabytes.
     """
     parser = make_parser()
     parser.forbid_dtd = True
-    # Fed piece by piece, the parser gives its handlers no locator; it is one itself.
+    # When it is fed in chunks, the parser gives its handlers no locator, but is one itself.
     reader = _Cases(told, zone, parser)
     parser.setContentHandler(reader)
+    parser.setProperty(property_lexical_handler, reader)
+    waiting = 0
     try:
         while chunk := stream.read(_CHUNK):
             parser.feed(chunk)
+            waiting = 0 if reader.moved() else waiting + len(chunk)
+            if waiting > MOST_TAG_BYTES:
+                raise UnreadableResults(
+                    f"a tag or comment has more than {MOST_TAG_BYTES:,} bytes, which results do not need"
+                )
             yield from reader.take()
         parser.close()
         yield from reader.take()
     except DefusedXmlException as error:
         raise UnreadableResults(
-            "the document declares a document type or entities, which results do not need and attacks do; "
-            "nothing of it was expanded"
+            "the document declares a document type or entities, which results do not need and attacks use; "
+            "nothing was expanded"
         ) from error
     except SAXException as error:
         raise UnreadableResults(f"this is not well-formed XML: {error}") from error
@@ -70,7 +85,7 @@ def read_junit(stream: BinaryIO, told: Told, zone: tzinfo | None = None) -> Iter
 
 
 class _Clock:
-    """The time inside a suite: its cases are taken to have run one after another."""
+    """The time inside a suite, whose cases are assumed to have run one after another."""
 
     def __init__(self, start: datetime | None) -> None:
         self.now = start
@@ -83,8 +98,8 @@ class _Clock:
                 self.now = None
 
 
-class _Cases(ContentHandler):
-    """Collects test cases while tags go by."""
+class _Cases(ContentHandler, LexicalHandler):
+    """Collects test cases from a stream of tags."""
 
     def __init__(self, told: Told, zone: tzinfo | None, place: Locator) -> None:
         super().__init__()
@@ -93,7 +108,9 @@ class _Cases(ContentHandler):
         self._suites: list[str] = []
         self._case: Mapping[str, str] | None = None
         self._line = 0
-        self._ended: list[tuple[str, Mapping[str, str]]] = []
+        self._tags: set[str] = set()
+        self._first: tuple[str, Mapping[str, str]] | None = None
+        self._moved = False
         self._ready: list[Reported | Unusable] = []
         self._rooted = False
 
@@ -102,7 +119,22 @@ class _Cases(ContentHandler):
         ready, self._ready = self._ready, []
         return ready
 
+    def moved(self) -> bool:
+        """Return whether the parser has come past anything since the last call."""
+        moved, self._moved = self._moved, False
+        return moved
+
+    def characters(self, content: str) -> None:  # noqa: ARG002
+        self._moved = True
+
+    def comment(self, content: str) -> None:  # noqa: ARG002
+        self._moved = True
+
+    def processingInstruction(self, target: str, data: str) -> None:  # noqa: ARG002, N802
+        self._moved = True
+
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802  the names are those of SAX
+        self._moved = True
         tag = name.rpartition(":")[2]
         if not self._rooted:
             if tag not in _ROOTS:
@@ -110,18 +142,22 @@ class _Cases(ContentHandler):
                     f"this is XML but not JUnit's: it begins with <{tag[:50]}>, not <testsuites> or <testsuite>"
                 )
             self._rooted = True
-        told = {key: attrs.getValue(key) for key in attrs.getNames()}
+        told = {key: attrs.getValue(key) for key in attrs.getNames() if key in _ATTRIBUTES}
         if tag in _ROOTS:
+            if len(self._suites) >= MOST_SUITES:
+                raise UnreadableResults(f"suites are nested more than {MOST_SUITES:,} levels deep")
             began = self._moment(told.get("timestamp"))
             self._clocks.append(self._clocks[-1] if began is None else _Clock(began))
-            self._suites.append(told.get("name", ""))
+            self._suites.append(told.get("name", "")[:_MESSAGE_CHARACTERS])
         elif tag == "testcase" and self._case is None:
-            self._case, self._ended = told, []
+            self._case, self._tags, self._first = told, set(), None
             self._line = self._place.getLineNumber() or 1
         elif self._case is not None and (tag in _FAILURES or tag == "skipped"):
-            self._ended.append((tag, told))
+            self._tags.add(tag)
+            self._first = self._first or (tag, {key: text[:_MESSAGE_CHARACTERS] for key, text in told.items()})
 
     def endElement(self, name: str) -> None:  # noqa: N802
+        self._moved = True
         tag = name.rpartition(":")[2]
         if tag in _ROOTS:
             self._clocks.pop()
@@ -150,11 +186,10 @@ class _Cases(ContentHandler):
         )
 
     def _status(self, case: Mapping[str, str]) -> StepStatus:
-        tags = {tag for tag, _ in self._ended}
-        if tags & _FAILURES:
+        if self._tags & _FAILURES:
             return "failed"
         not_run = {case.get("status", "").lower(), case.get("result", "").lower()} & _NOT_RUN
-        return "skipped" if tags or not_run else "passed"
+        return "skipped" if self._tags or not_run else "passed"
 
     def _ended_at(self, case: Mapping[str, str], seconds: float) -> str | None:
         own = self._moment(case.get("timestamp"))
@@ -165,8 +200,8 @@ class _Cases(ContentHandler):
     def _payload(self, case: Mapping[str, str]) -> dict[str, Any]:
         suite = next((name for name in reversed(self._suites) if name), None)
         kept = {"suite": suite, "file": case.get("file"), "line": case.get("line")}
-        if self._ended:
-            tag, told = self._ended[0]
+        if self._first is not None:
+            tag, told = self._first
             kept |= {"ended_by": tag, "type": told.get("type"), "message": told.get("message")}
         return {key: text[:_MESSAGE_CHARACTERS] for key, text in kept.items() if text}
 
@@ -178,7 +213,7 @@ class _Cases(ContentHandler):
             )
             return aware.astimezone(UTC)
         except (ValueError, OverflowError, OSError):
-            return None  # without a time, or with something else in its place
+            return None  # there is no time, or it cannot be read
 
 
 def _seconds(text: str | None) -> float | None:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.work.results.feeding import Fed, feed
-from service.work.results.junit import read_junit
+from service.work.results.junit import MOST_SUITES, MOST_TAG_BYTES, read_junit
 from service.work.results.lines import MOST_LINE_BYTES
 from service.work.results.reported import Reported, Told, UnreadableResults, Unusable
 from store.protocol import Store
@@ -323,3 +323,59 @@ def test_a_pipe_is_read_too(store: Store, tmp_path: Path) -> None:
     writing.start()
     assert feed(store, path, Told(session_id="s")).added == 5
     writing.join()
+
+
+def _parts(*parts: bytes | tuple[bytes, int]) -> io.BytesIO:
+    return io.BytesIO(b"".join(part if isinstance(part, bytes) else part[0] * part[1] for part in parts))
+
+
+def test_only_the_first_failure_of_a_case_is_kept() -> None:
+    one = b"<failure message='%s' type='first'/>" % (b"x" * 2_000)
+    stream = _parts(
+        b"<testsuite><testcase name='a'>", one, (b"<error type='later'/>", 100_000), b"</testcase></testsuite>"
+    )
+    tracemalloc.start()
+    (case,) = read_junit(stream, Told(session_id="s"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(case, Reported)
+    assert (case.status, case.payload["type"], len(case.payload["message"])) == ("failed", "first", 500)
+    assert peak < 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"<testsuite><testcase name='", b"'/></testsuite>"),
+        (b"<testsuite><!--", b"--></testsuite>"),
+        (b"<testsuite ", b"/>"),
+    ],
+)
+def test_a_tag_of_many_megabytes_is_refused_and_read_only_so_far(before: bytes, after: bytes) -> None:
+    stream = _parts(before, (b"x", 3 * MOST_TAG_BYTES), after)
+    with pytest.raises(UnreadableResults, match="a tag or comment has more than"):
+        list(read_junit(stream, Told(session_id="s")))
+    assert stream.tell() < 2 * MOST_TAG_BYTES
+
+
+def test_text_of_any_length_is_passed_over() -> None:
+    stream = _parts(
+        b"<testsuite><testcase name='a'><system-out>",
+        (b"x", 2 * MOST_TAG_BYTES),
+        b"</system-out></testcase></testsuite>",
+    )
+    assert len(list(read_junit(stream, Told(session_id="s")))) == 1
+
+
+def test_suites_are_not_nested_without_end() -> None:
+    with pytest.raises(UnreadableResults, match="nested"):
+        list(read_junit(_parts((b"<testsuite>", MOST_SUITES + 1)), Told(session_id="s")))
+
+
+def test_lines_without_a_time_keep_their_order(fed: Feed, store: Store) -> None:
+    statuses = ["failed", "passed"] * 1_100
+    lines = [{"id": f"e{n}", "step": "unit", "status": status} for n, status in enumerate(statuses)]
+    assert fed("\n".join(map(json.dumps, lines)).encode(), session_id="s", workflow="ci").added == len(lines)
+    moments = [store.workflow_event(f"e{n}").occurred_at for n in range(len(statuses))]
+    assert moments == sorted(set(moments))
+    assert [each.status for each in store.session_story("s").events] == statuses
