@@ -13,7 +13,7 @@ import msgspec
 from store.contract.tracking import Invocation
 from store.legacy.json_tracker import metrics_of
 from store.legacy.legacy_json import LegacyFile, LegacyUse, read_legacy_file
-from store.metrics_db import SkillMetricsStore
+from store.metrics_store import SkillMetricsStore
 from store.query_hash import same_query
 
 _LOOKED_UP_AT_ONCE: Final = 2000
@@ -181,7 +181,7 @@ def use_differences(use: LegacyUse, recorded: Invocation) -> Iterator[Difference
     key = recorded.id
     for field in _STARTED:
         mine, theirs = getattr(use.invocation, field), getattr(recorded, field)
-        same = same_query(recorded, mine) if field == "user_query" else mine == theirs
+        same = _same_query(recorded, mine) if field == "user_query" else mine == theirs
         if not same:
             yield Difference(key=key, field=field, json=mine, database=theirs)
     if use.outcome is None:
@@ -194,6 +194,11 @@ def use_differences(use: LegacyUse, recorded: Invocation) -> Iterator[Difference
         told = mine is not None or field not in {"finished_at", "duration_seconds"}
         if told and not same_figure(mine, theirs):
             yield Difference(key=key, field=field, json=mine, database=theirs)
+
+
+def _same_query(recorded: Invocation, told: str | None) -> bool:
+    # Where the words of queries are not kept, the file lacks them and the database has a hash.
+    return same_query(recorded, told) or (told is None and recorded.user_query_hash is not None)
 
 
 def same_figure(mine: Any, theirs: Any) -> bool:

@@ -38,9 +38,11 @@ class Database:
         The database file; made, with its folder, when missing.
     clock : Clock
         Where the present time comes from.
+    lock_wait_s : float, optional
+        How long a write waits for other processes; `store.sqlite.writer.LOCK_DEADLINE_S` by default.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, lock_wait_s: float | None = None) -> None:
         self.path = path
         self.clock = clock
         self.slow = SlowQueries()
@@ -58,7 +60,7 @@ class Database:
             self.readers = Readers(path)
             writing = open_connection(path, readonly=False)
             self._checkpointer = Checkpointer(path, writing)
-            self._writer = Writer(writing)
+            self._writer = Writer(writing, lock_wait_s=lock_wait_s)
         except BaseException:
             self._occupancy.release()
             raise

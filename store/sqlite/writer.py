@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 import apsw
 
 from store.errors import StoreUnavailable
-from store.sqlite.connection import RETRY_AFTER_S, translated
+from store.sqlite.connection import BUSY_TIMEOUT_MS, RETRY_AFTER_S, translated
 
 T = TypeVar("T")
 Unit = Callable[[apsw.Connection], T]
@@ -74,10 +74,16 @@ class Writer:
     ----------
     connection : apsw.Connection
         Open for writing; closed by `close`.
+    lock_wait_s : float, optional
+        How long a unit waits for other processes, from the moment it is queued; `LOCK_DEADLINE_S` by default.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, *, lock_wait_s: float | None = None) -> None:
         self._connection = connection
+        self._lock_wait_s = lock_wait_s
+        if lock_wait_s is not None:
+            # SQLite waits within one attempt, and the deadline is looked at between attempts.
+            connection.set_busy_timeout(min(BUSY_TIMEOUT_MS, round(lock_wait_s * 1000)))
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -167,7 +173,8 @@ class Writer:
         connection = self._connection
         with translated():
             # Waiting in the queue behind a group that waited for the lock counts too.
-            self._begin(min(member.queued for member in group) + LOCK_DEADLINE_S)
+            wait_s = LOCK_DEADLINE_S if self._lock_wait_s is None else self._lock_wait_s
+            self._begin(min(member.queued for member in group), wait_s)
             try:
                 results = [self._run_unit(member.unit) for member in group]
                 connection.execute("COMMIT")
@@ -191,14 +198,14 @@ class Writer:
         connection.execute("RELEASE unit")
         return result
 
-    def _begin(self, deadline: float) -> None:
+    def _begin(self, queued: float, wait_s: float) -> None:
         while True:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except apsw.BusyError as error:
-                if time.monotonic() > deadline:
+                if time.monotonic() > queued + wait_s:
                     raise StoreUnavailable(
-                        f"another process has held the database's write lock for {LOCK_DEADLINE_S:.0f} seconds; "
+                        f"another process has held the database's write lock for {wait_s:g} seconds; "
                         "try again in a moment",
                         cause="locked",
                         retry_after_s=RETRY_AFTER_S,

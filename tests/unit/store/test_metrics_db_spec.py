@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from store import metrics_db
 from store.errors import Conflict, InvalidRecord, NotFound, StoreUnavailable
+from store.legacy.dual import DualReadMetricsTracker, DualWriteMetricsTracker
+from store.legacy.json_tracker import LegacyJsonTracker
+from store.legacy.state import read_state, record_event
 from store.metrics_db import SkillMetricsStore, check_database_health, get_store, track_skill
 
 
@@ -90,7 +95,7 @@ def test_concurrent_access(tracker: SkillMetricsStore, threads: int, name: str) 
 # --- the handle ----------------------------------------------------------------------------------------------
 
 
-def recorded(tracker: SkillMetricsStore, handle: metrics_db.InvocationHandle) -> Any:
+def recorded(tracker: SkillMetricsStore, handle: metrics_db.SkillInvocationResult) -> Any:
     return tracker.store.invocation(handle.invocation_id)
 
 
@@ -238,7 +243,7 @@ def test_ending_an_unknown_session_is_not_found(tracker: SkillMetricsStore) -> N
 def test_health_tells_counts(tracker: SkillMetricsStore) -> None:
     tracker.track_invocation("lint")
     health = check_database_health(tracker)
-    assert (health.total_invocations, health.open_invocations) == (1, 1)
+    assert (health["total_invocations"], health["open_invocations"]) == (1, 1)
 
 
 # --- importing -----------------------------------------------------------------------------------------------
@@ -415,3 +420,111 @@ def test_a_setting_that_cannot_be_read_keeps_nobodys_words(shared: Path, monkeyp
     with pytest.raises(InvalidRecord, match="true or false"):
         get_store()
     assert not shared.exists()
+
+
+# --- without data ----------------------------------------------------------------------------------------------------
+
+
+def test_rates_and_averages_without_data_are_zero_here_and_unknown_in_the_store(tracker: SkillMetricsStore) -> None:
+    tracker.track_invocation("lint", "quick", "s")
+    metrics = tracker.get_skill_metrics("lint")
+    assert metrics is not None
+    shown = [metrics, tracker.get_all_metrics()["lint"], tracker.get_summary()]
+    shown += [tracker.get_skill_timeline("lint")[-1], tracker.search_workflow_paths("quick")[0]]
+    averages = [cell for each in shown for name, cell in each.items() if name.endswith("rate") or "avg" in name]
+    assert [f"{average:.1f}" for average in averages] == ["0.0"] * 8
+    recorded_metrics = tracker.store.skill_metrics("lint")
+    assert recorded_metrics is not None
+    assert (recorded_metrics.completion_rate, recorded_metrics.avg_duration_seconds) == (None, None)
+
+
+def test_the_summary_of_an_empty_store_can_be_formatted(tracker: SkillMetricsStore) -> None:
+    summary = tracker.get_summary()
+    assert f"{summary['overall_completion_rate']:.1f} {summary['avg_duration_seconds']:.1f}" == "0.0 0.0"
+
+
+# --- options of the specification -------------------------------------------------------------------------------------
+
+
+def test_a_write_waits_for_other_processes_as_long_as_busy_timeout_says(tmp_path: Path, migrated_file: Path) -> None:
+    path = shutil.copyfile(migrated_file, tmp_path / "metrics.db")
+    tracker = SkillMetricsStore(path, busy_timeout=200)
+    holder = apsw.Connection(str(path))
+    holder.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"for 0\.2 seconds") as refused:
+        tracker.track_invocation("lint")
+    assert 0.15 < time.monotonic() - began < 5
+    assert refused.value.cause == "locked"
+    holder.execute("ROLLBACK")
+    tracker.track_invocation("lint")
+    tracker.close()
+    holder.close()
+
+
+@pytest.mark.parametrize(("options", "field"), [({"enable_wal": False}, "enable_wal"), ({"busy_timeout": -1}, "busy")])
+def test_an_option_that_cannot_be_honoured_is_refused_before_anything_is_made(
+    tmp_path: Path, options: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidRecord, match=field):
+        SkillMetricsStore(tmp_path / "new" / "metrics.db", **options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_connection_for_sql_is_closed_with_the_store(tracker: SkillMetricsStore) -> None:
+    assert tracker.conn is tracker.conn
+    tracker.close()
+    with pytest.raises(StoreUnavailable):
+        _ = tracker.conn
+
+
+# --- a dual tracker by setting --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def json_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "skill_metrics.json"
+    monkeypatch.setenv("SKILLRANK_JSON_METRICS", str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("dual-write", DualWriteMetricsTracker), ("dual-read", DualReadMetricsTracker)]
+)
+def test_a_setting_makes_the_shared_store_a_dual_tracker(
+    shared: Path, json_file: Path, monkeypatch: pytest.MonkeyPatch, mode: str, kind: type
+) -> None:
+    monkeypatch.setenv("SKILLRANK_METRICS_MODE", mode)
+    track_skill("lint", "quick")(True, ["git commit"])
+    assert isinstance(get_store(), kind)
+    assert get_store() is get_store()
+    assert get_store().db_path == shared
+    metrics = LegacyJsonTracker(json_file).get_skill_metrics("lint")
+    assert metrics is not None
+    assert metrics.follow_up_actions == {"git commit": 1}
+    assert read_state(shared.parent).phase == mode.replace("-", "_")
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_dual_mode_without_a_json_file_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SKILLRANK_JSON_METRICS", raising=False)
+    monkeypatch.setenv("SKILLRANK_METRICS_MODE", "dual-write")
+    with pytest.raises(InvalidRecord, match="SKILLRANK_JSON_METRICS"):
+        get_store()
+
+
+@pytest.mark.usefixtures("shared")
+def test_an_unknown_mode_is_refused_with_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKILLRANK_METRICS_MODE", "both")
+    with pytest.raises(InvalidRecord, match="SKILLRANK_METRICS_MODE is 'both'; set it to one of sqlite, dual-write"):
+        get_store()
+
+
+def test_a_dual_mode_after_the_cut_over_is_refused_and_makes_no_json_file(
+    shared: Path, json_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_event(shared.parent, "database", {})
+    monkeypatch.setenv("SKILLRANK_METRICS_MODE", "dual-write")
+    with pytest.raises(InvalidRecord, match="unset SKILLRANK_METRICS_MODE"):
+        get_store()
+    assert not json_file.exists()
