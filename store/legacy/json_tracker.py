@@ -18,7 +18,7 @@ import msgspec
 from store.clock import Clock, format_time, system_clock
 from store.errors import InvalidRecord
 from store.file_lock import locked_file
-from store.legacy.legacy_json import AGGREGATE_FIELDS, LegacyUse, decode_json, read_legacy_file
+from store.legacy.legacy_json import AGGREGATE_FIELDS, LegacyInvocation, decode_json, read_legacy_file
 
 _TOP: Final = 10  # as many as the store's summary has
 
@@ -198,7 +198,7 @@ def replace_file(path: Path, content: bytes) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def metrics_of(uses: Sequence[LegacyUse]) -> dict[str, SkillMetricsData]:
+def metrics_of(uses: Sequence[LegacyInvocation]) -> dict[str, SkillMetricsData]:
     """Aggregate invocations as the store does: counted when they start, rates over those that have finished."""
     found: dict[str, SkillMetricsData] = {}
     durations: dict[str, list[int]] = {}

@@ -94,7 +94,7 @@ def test_from_json_to_the_database_and_back(skillrank: Run, tmp_path: Path) -> N
     dry = skillrank("import-json", path, "--dry-run", "--json", "--timezone", "UTC")
     assert (dry.returncode, json.loads(dry.stdout)["invocations_migrated"]) == (1, 60)
     shown = skillrank("import-json", path, "--timezone", "UTC")
-    assert "invocations[60]: does not say when the use began" in shown.stdout
+    assert "invocations[60]: has no start time" in shown.stdout
     refused = skillrank("cutover", path, "--timezone", "UTC")
     assert (refused.returncode, "--accept-losses" in refused.stderr) == (1, True)
     over = told(skillrank("cutover", path, "--timezone", "UTC", "--accept-losses", "--json"))
