@@ -34,6 +34,7 @@ def in_repository(*patterns: str) -> set[str]:
     [
         ("skillrank.py", "service/**/*.py", "indexer/**/*.py", "embeddings/**/*.py", "store/**/*.py"),
         ("migrations/*.py", "migrations/sqlite/*.sql"),
+        ("*/py.typed",),
         ("embeddings/adapters/*/*.json", "embeddings/adapters/*/*.safetensors"),
         ("service/demo/library/**/*.*", "service/demo/queries.txt", "service/demo/history.jsonl"),
     ],
