@@ -24,7 +24,14 @@ from store.legacy.counts import COUNTS_NAME
 from store.legacy.dual import row_of
 from store.legacy.json_tracker import LegacyJsonTracker, replace_file
 from store.legacy.migrator import DataMigrator, MigrationStats
-from store.legacy.state import CutoverState, continues, read_state, record_event, sha256_of, was_interrupted
+from store.legacy.state import (
+    CutoverState,
+    read_state,
+    record_event,
+    rollback_was_interrupted,
+    sha256_of,
+    was_interrupted,
+)
 from store.legacy.words import counted
 from store.metrics_store import SkillMetricsStore
 from store.sqlite import backup_name
@@ -117,7 +124,7 @@ def roll_back(
     json_path, kept = Path(state.json_path), Path(state.kept_json)
     in_place = json_path.exists()
     if in_place:
-        _require_continuation(json_path, kept, state, data_dir)
+        _require_interrupted(state, data_dir)
     elif not kept.exists() or sha256_of(kept) != state.json_sha256:
         raise InvalidRecord(f"{kept} is missing or was changed since the cut-over", field="kept_json")
     saved = db_store.store.backup(data_dir / "backups" / backup_name(clock()))
@@ -132,12 +139,11 @@ def roll_back(
     return report
 
 
-def _require_continuation(json_path: Path, kept: Path, state: CutoverState, data_dir: Path) -> None:
+def _require_interrupted(state: CutoverState, data_dir: Path) -> None:
     """Refuse a JSON file in the old place, unless a cut-over or a rollback that was stopped has left it there."""
-    stopped_rollback = kept.exists() and sha256_of(kept) == state.json_sha256 and continues(json_path, kept)
-    if not stopped_rollback and not was_interrupted(state, data_dir):
+    if not rollback_was_interrupted(state) and not was_interrupted(state, data_dir):
         raise InvalidRecord(
-            f"{json_path} was written to since the cut-over; bring it over with `skillrank import-json` and move it "
+            f"{state.json_path} was written to since the cut-over; import it with `skillrank import-json` and move it "
             "away, then roll back",
             field="json_path",
         )

@@ -33,13 +33,11 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 def next_gate(state: CutoverState, counts: Mapping[DualPhase, DualReport], now: datetime) -> Gate:
     """Return the gate of the phase that follows the present one. It advises; no command refuses because of it."""
     if state.phase == "json":
-        return _gate(
-            "set SKILLRANK_METRICS_MODE=dual-write and SKILLRANK_JSON_METRICS=PATH where invocations are tracked"
-        )
+        return _gate("set SKILLRANK_METRICS_MODE=dual-write and SKILLRANK_JSON_METRICS=PATH in the programs that track")
     if state.phase == "dual_write":
         return _gate("skillrank import-json PATH", _unsettled("write", counts.get("dual_write"), now))
     if state.phase == "migrated":
-        return _gate("set SKILLRANK_METRICS_MODE=dual-read for what tracks", _losses(state))
+        return _gate("set SKILLRANK_METRICS_MODE=dual-read in the programs that track", _losses(state))
     if state.phase == "dual_read":
         return _gate("skillrank cutover PATH", [*_losses(state), *_unsettled("read", counts.get("dual_read"), now)])
     return _gate(f"remove {state.kept_json}; after that nothing can be rolled back", _remaining(state.updated_at, now))

@@ -115,6 +115,8 @@ def state_problems(data_dir: Path) -> list[str]:
     json_path = Path(state.json_path)
     if was_interrupted(state, data_dir):
         return [f"the cut-over stopped before its last step; run `skillrank cutover {json_path}` again"]
+    if rollback_was_interrupted(state):
+        return ["the rollback stopped before its last step; run `skillrank rollback-cutover` again"]
     problem = (
         f"{json_path} exists again although the database replaced it, so a program still writes to it; stop that "
         f"program, run `skillrank import-json {json_path}`, and move the file away"
@@ -133,6 +135,16 @@ def was_interrupted(state: CutoverState, data_dir: Path) -> bool:
         return True
     saved = [path for path in (data_dir / "backups").glob("*.json") if sha256_of(path) == state.json_sha256]
     return bool(saved) and continues(json_path, saved[0])
+
+
+def rollback_was_interrupted(state: CutoverState) -> bool:
+    """Whether the JSON file is back in its place, with everything of the kept one, but that was not recorded."""
+    if state.phase != "database" or state.json_path is None or state.kept_json is None:
+        return False
+    json_path, kept = Path(state.json_path), Path(state.kept_json)
+    if not json_path.exists() or not kept.exists() or sha256_of(kept) != state.json_sha256:
+        return False
+    return continues(json_path, kept)
 
 
 def continues(json_path: Path, original: Path) -> bool:

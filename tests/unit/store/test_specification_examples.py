@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -457,3 +458,35 @@ def test_transaction_pattern_6_bulk_import(store: SkillMetricsStore) -> None:
 def test_sql_of_programs_cannot_write_past_the_store(store: SkillMetricsStore) -> None:
     with pytest.raises(apsw.ReadOnlyError):
         store.conn.execute("DELETE FROM skill_metrics")
+
+
+# --- the documented records -------------------------------------------------------------------------------------------
+
+
+def test_skill_metrics_data_has_the_documented_fields_and_defaults() -> None:
+    assert asdict(SkillMetricsData("test-skill")) == {
+        "skill_name": "test-skill",
+        "total_invocations": 0,
+        "completed_invocations": 0,
+        "abandoned_invocations": 0,
+        "total_duration_seconds": 0.0,
+        "workflow_paths": {},
+        "common_errors": {},
+        "follow_up_actions": {},
+        "first_invoked": None,
+        "last_invoked": None,
+        "completion_rate": 0.0,
+        "avg_duration_seconds": 0.0,
+    }
+
+
+def test_metrics_and_their_record_have_the_same_keys(store: SkillMetricsStore) -> None:
+    store.track_invocation("test-skill", "quick").completer(completed=True)
+    metrics = store.get_skill_metrics("test-skill")
+    assert metrics is not None
+    known = {field.name: metrics[field.name] for field in fields(SkillMetricsData)}
+    assert SkillMetricsData(**known).workflow_paths == {"quick": 1}
+
+
+def test_skill_invocation_result_has_the_documented_fields() -> None:
+    assert [field.name for field in fields(SkillInvocationResult)] == ["invocation_id", "completer"]

@@ -98,7 +98,9 @@ def test_a_killed_rollback_is_finished_by_running_it_again(template: Path, tmp_p
     unrecorded = 0
     for folder in folders:
         if read_state(folder / "data").phase == "database":
-            unrecorded += (folder / "skill_metrics.json").exists()
+            if (folder / "skill_metrics.json").exists():
+                unrecorded += 1
+                assert ["run `skillrank rollback" in each for each in state_problems(folder / "data")] == [True]
             finish_rollback(folder)
         assert read_state(folder / "data").phase == "json"
         assert skills_of_file(folder) == ["lint", "open", "since", "test"]
