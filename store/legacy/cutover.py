@@ -65,7 +65,7 @@ def cut_over(
     timezone: tzinfo | None = None,
     clock: Clock = system_clock,
 ) -> CutoverReport:
-    """Make the database the only source: check, back up, bring the rest over, move the JSON file away.
+    """Make the database the only source: check, back up, import the rest, move the JSON file away.
 
     The file is moved last, under the lock that `LegacyJsonTracker` writes under, so no invocation is lost between.
     A cut-over that was stopped before that is done again from the start; nothing in it counts twice.

@@ -273,11 +273,11 @@ class DualReadMetricsTracker(DualTracker):
         """Return the database's metrics of every skill, most used first."""
 
         def differences(served: dict[str, dict[str, Any]]) -> list[Difference]:
-            told = self.json_tracker.get_all_metrics()
+            in_json = self.json_tracker.get_all_metrics()
             return [
                 difference
-                for name in sorted(told.keys() | served.keys())
-                for difference in metrics_differences(name, told.get(name), served.get(name))
+                for name in sorted(in_json.keys() | served.keys())
+                for difference in metrics_differences(name, in_json.get(name), served.get(name))
             ]
 
         return self._compared(self.db_store.get_all_metrics, differences)
@@ -286,11 +286,11 @@ class DualReadMetricsTracker(DualTracker):
         """Return the database's overall totals."""
 
         def differences(served: dict[str, Any]) -> list[Difference]:
-            told = self.json_tracker.get_summary()
+            in_json = self.json_tracker.get_summary()
             return [
-                Difference(key="summary", field=field, json=told[field], database=served[field])
+                Difference(key="summary", field=field, json=in_json[field], database=served[field])
                 for field in _SUMMARY_FIELDS
-                if not same_figure(told[field], served[field])
+                if not same_figure(in_json[field], served[field])
             ]
 
         return self._compared(self.db_store.get_summary, differences)
@@ -338,9 +338,9 @@ def row_of(use: Invocation) -> dict[str, Any]:
 
 
 def _ending(outcome: NewOutcome) -> dict[str, Any]:
-    told = msgspec.structs.asdict(outcome)
+    fields = msgspec.structs.asdict(outcome)
     return {"completed": outcome.outcome == "completed"} | {
-        name: cell for name, cell in told.items() if name != "source" and cell is not None
+        name: cell for name, cell in fields.items() if name != "source" and cell is not None
     }
 
 

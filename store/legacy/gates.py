@@ -72,5 +72,5 @@ def _losses(state: CutoverState) -> list[str]:
     ]
 
 
-def _number(told: Any) -> int:
-    return told if isinstance(told, int) else len(told or ())
+def _number(figure: Any) -> int:
+    return figure if isinstance(figure, int) else len(figure or ())

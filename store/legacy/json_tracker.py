@@ -127,9 +127,9 @@ class LegacyJsonTracker:
             return {}
         read = read_legacy_file(self.json_path, timezone=self._timezone)
         found = metrics_of(read.uses)
-        for name, told in read.aggregates.items():
+        for name, totals in read.aggregates.items():
             if name not in found:
-                found[name] = self._totals_of_file(name, told)
+                found[name] = self._totals_of_file(name, totals)
         return dict(sorted(found.items(), key=lambda each: (-each[1].total_invocations, each[0])))
 
     def get_summary(self) -> dict[str, Any]:
@@ -156,8 +156,8 @@ class LegacyJsonTracker:
                     changed += 1
         return changed
 
-    def _totals_of_file(self, name: str, told: Mapping[str, Any]) -> SkillMetricsData:
-        known = {key: cell for key, cell in told.items() if key in AGGREGATE_FIELDS and cell is not None}
+    def _totals_of_file(self, name: str, totals: Mapping[str, Any]) -> SkillMetricsData:
+        known = {key: cell for key, cell in totals.items() if key in AGGREGATE_FIELDS and cell is not None}
         try:
             return msgspec.convert({"skill_name": name, **known}, SkillMetricsData)
         except msgspec.ValidationError as error:

@@ -128,9 +128,9 @@ def _layout(payload: Any, name: str) -> tuple[list[tuple[str, Any]], dict[str, d
     if not isinstance(payload, dict):
         raise InvalidRecord(f"{name} has neither an object nor a list at its top level", field="json_path")
     rows: list[tuple[str, Any]] = []
-    told = payload.get("invocations", [])
-    if isinstance(told, list):
-        rows += [(f"invocations[{n}]", row) for n, row in enumerate(told)]
+    listed = payload.get("invocations", [])
+    if isinstance(listed, list):
+        rows += [(f"invocations[{n}]", row) for n, row in enumerate(listed)]
     else:
         refused.append(("invocations", "is not a list"))
     skills = payload.get("skills")
@@ -173,10 +173,10 @@ def _use(place: str, row: Any, timezone: tzinfo | None, alike: Counter[str]) -> 
     name = _text(row, _NAMES)
     if not name or not name.strip():
         raise InvalidRecord("has no skill name", field="skill_name")
-    told = _text(row, _TIMES)
-    if told is None:
+    start = _text(row, _TIMES)
+    if start is None:
         raise InvalidRecord("has no start time", field="invoked_at")
-    invoked_at = _moment(told, timezone)
+    invoked_at = _moment(start, timezone)
     identifier = row.get("id") or row.get("invocation_id") or _made_up_id(row, alike)
     if len(str(identifier)) > MAX_ID_CHARACTERS or not str(identifier).strip():
         raise InvalidRecord(f"its id must have 1 to {MAX_ID_CHARACTERS} characters", field="id")
@@ -218,15 +218,15 @@ def _made_up_id(row: Mapping[str, Any], alike: Counter[str]) -> str:
     return f"json-{content}" + (f"-{alike[content]}" if alike[content] > 1 else "")
 
 
-def _moment(told: Any, timezone: tzinfo | None) -> str:
+def _moment(written: Any, timezone: tzinfo | None) -> str:
     try:
-        moment = datetime.fromisoformat(told)
+        moment = datetime.fromisoformat(written)
         if moment.tzinfo is None:
             # Without a zone, astimezone takes the time as this machine's.
             moment = moment.replace(tzinfo=timezone) if timezone else moment.astimezone()
         return format_time(moment.astimezone(UTC))
     except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise InvalidRecord(f"{told!r} is not an ISO 8601 time", field="invoked_at") from error
+        raise InvalidRecord(f"{written!r} is not an ISO 8601 time", field="invoked_at") from error
 
 
 def _text(row: Mapping[str, Any], names: Sequence[str]) -> str | None:

@@ -196,9 +196,9 @@ def use_differences(use: LegacyInvocation, recorded: Invocation) -> Iterator[Dif
             yield Difference(key=key, field=field, json=mine, database=theirs)
 
 
-def _same_query(recorded: Invocation, told: str | None) -> bool:
+def _same_query(recorded: Invocation, in_file: str | None) -> bool:
     # Where the words of queries are not kept, the file lacks them and the database has a hash.
-    return same_query(recorded, told) or (told is None and recorded.user_query_hash is not None)
+    return same_query(recorded, in_file) or (in_file is None and recorded.user_query_hash is not None)
 
 
 def same_figure(mine: Any, theirs: Any) -> bool:
@@ -216,15 +216,15 @@ def _aggregates(read: LegacyFile) -> tuple[dict[str, int], list[Difference]]:
     computed = metrics_of(read.uses)
     without_uses: dict[str, int] = {}
     differences = []
-    for name, told in read.aggregates.items():
+    for name, totals in read.aggregates.items():
         mine = computed.get(name)
         if mine is None:
-            if told.get("total_invocations"):
-                without_uses[name] = told["total_invocations"]
+            if totals.get("total_invocations"):
+                without_uses[name] = totals["total_invocations"]
             continue
         finished = mine.completed_invocations + mine.abandoned_invocations
         for field in _SUMS:
-            given, actual = told.get(field), getattr(mine, field)
+            given, actual = totals.get(field), getattr(mine, field)
             # The old tracker counted an invocation when it ended, the store counts it when it starts.
             same = same_figure(actual, given) or (field == "total_invocations" and given == finished)
             if given is not None and not same:
