@@ -1,10 +1,11 @@
-"""Where data lives when nobody says otherwise."""
+"""Settings that the store itself reads: where data lives, what of it is kept, and how a program tracks."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final, Literal, get_args
 
 import msgspec
 import platformdirs
@@ -15,7 +16,12 @@ DATA_DIR_VARIABLE = "SKILLRANK_DATA_DIR"
 KEEP_QUERIES_VARIABLE = "SKILLRANK_KEEP_QUERIES"
 # The name of 0.1. It still counts: ignoring it would store text that somebody asked not to store.
 OLD_KEEP_QUERIES_VARIABLE = "SKILLRANK_KEEP_QUESTIONS"
+METRICS_MODE_VARIABLE = "SKILLRANK_METRICS_MODE"
+JSON_METRICS_VARIABLE = "SKILLRANK_JSON_METRICS"
 DATABASE_NAME = "skillrank.db"
+
+MetricsMode = Literal["sqlite", "dual-write", "dual-read"]
+_MODES: Final[tuple[MetricsMode, ...]] = get_args(MetricsMode)
 
 
 def data_dir() -> Path:
@@ -44,3 +50,35 @@ def keep_queries(environ: Mapping[str, str] = os.environ) -> bool:
             except msgspec.ValidationError as error:
                 raise InvalidRecord(f"{variable} is {environ[variable]!r}; set it to true or false") from error
     return True
+
+
+def metrics_mode(environ: Mapping[str, str] = os.environ) -> MetricsMode:
+    """Return ``$SKILLRANK_METRICS_MODE``: which tracker `store.metrics_db.get_store` gives; 'sqlite' by default.
+
+    Raises
+    ------
+    InvalidRecord
+        When there is no such mode.
+    """
+    given = environ.get(METRICS_MODE_VARIABLE) or "sqlite"
+    for mode in _MODES:
+        if given == mode:
+            return mode
+    raise InvalidRecord(f"{METRICS_MODE_VARIABLE} is {given!r}; set it to one of {', '.join(_MODES)}")
+
+
+def json_metrics_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return ``$SKILLRANK_JSON_METRICS``, the file of the JSON tracker that the dual modes read and write.
+
+    Raises
+    ------
+    InvalidRecord
+        When it is not set.
+    """
+    given = environ.get(JSON_METRICS_VARIABLE)
+    if not given:
+        raise InvalidRecord(
+            f"{METRICS_MODE_VARIABLE} is {environ.get(METRICS_MODE_VARIABLE)!r}, which needs the path of the JSON file "
+            f"in {JSON_METRICS_VARIABLE}"
+        )
+    return Path(given).expanduser()

@@ -14,6 +14,7 @@ from service.learning.outcomes import Learning
 from service.upkeep import back_up, sweep
 from store.contract.operations import StoreHealth
 from store.errors import StoreUnavailable
+from store.legacy.state import state_problems
 from store.sqlite import (
     KEPT,
     list_backups,
@@ -66,6 +67,7 @@ def doctor(
             problems = [f"the database is damaged ({error.__cause__}); {remedy}"]
     if stale:
         problems.append(f"{len(stale)} documents changed or vanished since they were indexed; run `skillrank index`")
+    problems += state_problems(settings_for(data_dir).data_dir)
     if as_json:
         print_json({"health": health, "problems": problems, "stale": stale, "backups": [str(b) for b in backups]})
     else:

@@ -1,1 +1,1 @@
-"""The JSON tracker that came before the database, and the cut-over from it."""
+"""The JSON tracker that came before the database, and the cut-over from it to the database."""

@@ -1,81 +1,46 @@
 """From JSON to the database in five phases, and back: what `skillrank cutover` and `skillrank rollback-cutover` do.
 
-1. `DualWriteMetricsTracker` writes both. 2. `DataMigrator` brings history over. 3. `DualReadMetricsTracker` compares.
-4. `cut_over` switches. 5. `roll_back` undoes that as long as the JSON file is kept.
+1. `DualWriteMetricsTracker` writes both. 2. `DataMigrator` brings the history over. 3. `DualReadMetricsTracker`
+compares. 4. `cut_over` makes the database the only source. 5. `roll_back` undoes that while the JSON file is kept.
 
-Where a data folder stands is kept in its ``cutover.json``.
+Both can be killed at any moment: running them again finishes what was begun.
 """
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 import msgspec
 
-from store.clock import Clock, format_time, system_clock
+from store.clock import Clock, system_clock
 from store.contract.operations import BackupReport
 from store.contract.tracking import Invocation
 from store.errors import InvalidRecord
 from store.file_lock import locked_file
-from store.legacy.dual import DualReadMetricsTracker, DualReport, DualWriteMetricsTracker
+from store.legacy.counts import COUNTS_NAME
+from store.legacy.dual import row_of
 from store.legacy.json_tracker import LegacyJsonTracker, replace_file
-from store.legacy.migrator import DataMigrator, Difference, MigrationStats
-from store.metrics_db import SkillMetricsStore
+from store.legacy.migrator import DataMigrator, MigrationStats
+from store.legacy.state import (
+    CutoverState,
+    read_state,
+    record_event,
+    rollback_was_interrupted,
+    sha256_of,
+    was_interrupted,
+)
+from store.legacy.words import counted
+from store.metrics_store import SkillMetricsStore
 from store.sqlite import next_backup
 
-__all__ = [
-    "CutoverReport",
-    "CutoverState",
-    "DataMigrator",
-    "Difference",
-    "DualReadMetricsTracker",
-    "DualReport",
-    "DualWriteMetricsTracker",
-    "LegacyJsonTracker",
-    "MigrationStats",
-    "RollbackReport",
-    "cut_over",
-    "read_state",
-    "record_event",
-    "roll_back",
-]
-
-Phase = Literal["json", "dual_write", "migrated", "dual_read", "database"]
-STATE_NAME: Final = "cutover.json"
-_KEPT_EVENTS: Final = 50
 _PAGE: Final = 1000
 
 
-class CutoverState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the way from JSON to the database has been gone.
-
-    Attributes
-    ----------
-    phase : str
-        'json' (nothing done yet, or rolled back), 'dual_write', 'migrated', 'dual_read' or 'database'.
-    json_path, kept_json, json_sha256 : str or None
-        Where the JSON file was, where it lies since the cut-over, and its checksum then.
-    last_id : str or None
-        The newest use of the database at the cut-over: what is newer exists nowhere else.
-    events : list of dict
-        What was done, newest last.
-    """
-
-    phase: Phase = "json"
-    updated_at: str | None = None
-    json_path: str | None = None
-    kept_json: str | None = None
-    json_sha256: str | None = None
-    last_id: str | None = None
-    events: list[dict[str, Any]] = []
-
-
 class CutoverReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cut-over did: the last synchronisation, the backups, and where the JSON file lies now."""
+    """What a cut-over did: the last synchronisation, the backup, and where the JSON file was moved."""
 
     stats: MigrationStats
     database_backup: BackupReport
@@ -84,38 +49,11 @@ class CutoverReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RollbackReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rollback did: uses and endings brought back into the JSON file, and the database's backup."""
+    """What a rollback did: the rows added to or completed in the JSON file, and the backup of the database."""
 
     json_path: str
     rows_brought_back: int
     database_backup: BackupReport
-
-
-def read_state(data_dir: Path) -> CutoverState:
-    """Return where `data_dir` stands."""
-    try:
-        return msgspec.json.decode((data_dir / STATE_NAME).read_bytes(), type=CutoverState)
-    except FileNotFoundError:
-        return CutoverState()
-    except msgspec.DecodeError as error:
-        raise InvalidRecord(
-            f"{data_dir / STATE_NAME} cannot be read ({error}); remove it to begin the cut-over anew", field="state"
-        ) from error
-
-
-def record_event(
-    data_dir: Path, phase: Phase, what: Any, *, clock: Clock = system_clock, **fields: Any
-) -> CutoverState:
-    """Write down that `data_dir` has come to `phase`, with a report of what was done."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    before = read_state(data_dir)
-    now = format_time(clock())
-    event = {"at": now, "phase": phase, "report": msgspec.to_builtins(what)}
-    state = msgspec.structs.replace(
-        before, phase=phase, updated_at=now, events=[*before.events, event][-_KEPT_EVENTS:], **fields
-    )
-    replace_file(data_dir / STATE_NAME, msgspec.json.format(msgspec.json.encode(state), indent=2))
-    return state
 
 
 def cut_over(
@@ -127,19 +65,22 @@ def cut_over(
     timezone: tzinfo | None = None,
     clock: Clock = system_clock,
 ) -> CutoverReport:
-    """Make the database the one source: check, back up, bring the rest over, take the JSON file away.
+    """Make the database the only source: check, back up, import the rest, move the JSON file away.
 
-    The file is renamed last, under the lock that `LegacyJsonTracker` writes under, so no use slips between.
+    The file is moved last, under the lock that `LegacyJsonTracker` writes under, so no invocation is lost between.
+    A cut-over that was stopped before that is done again from the start; nothing in it counts twice.
 
     Raises
     ------
     InvalidRecord
-        When this was done already, the database is not well, or something of the file would be lost and
-        `accept_losses` is not given. Nothing was switched then.
+        When this was done already, the database is damaged, or something in the file would be lost and
+        `accept_losses` is false. Nothing was switched then.
     """
-    if read_state(data_dir).phase == "database":
+    before = read_state(data_dir)
+    resumed = before.json_path == str(json_path.resolve()) and was_interrupted(before, data_dir)
+    if before.phase == "database" and not resumed:
         raise InvalidRecord("this data folder was cut over already; see `skillrank cutover --status`", field="phase")
-    _require_well(db_store)
+    _require_healthy(db_store)
     migrator = DataMigrator(json_path, db_store, timezone=timezone)
     _require_whole(migrator.plan(), accept_losses=accept_losses)
     moment = clock()
@@ -148,10 +89,10 @@ def cut_over(
         stats = migrator.migrate()
         _require_whole(stats, accept_losses=accept_losses)
         kept = json_path.with_name(f"{json_path.name}.cut-over-{moment:%Y%m%dT%H%M%SZ}")
-        digest = _sha256(json_path)
-        shutil.copy2(json_path, data_dir / "backups" / f"{json_path.stem}-{moment:%Y%m%dT%H%M%SZ}.json")
+        digest = sha256_of(json_path)
+        replace_file(data_dir / "backups" / f"{json_path.stem}-{moment:%Y%m%dT%H%M%SZ}.json", json_path.read_bytes())
         report = CutoverReport(stats=stats, database_backup=saved, kept_json=str(kept), json_sha256=digest)
-        # Written before the rename: a stop between the two leaves a state that tells where the file is expected.
+        # Recorded before the move: a stop between the two leaves a state that says where the file was to go.
         record_event(
             data_dir,
             "database",
@@ -160,7 +101,8 @@ def cut_over(
             json_path=str(json_path.resolve()),
             kept_json=str(kept.resolve()),
             json_sha256=digest,
-            last_id=_last_id(db_store),
+            # What was tracked since the first attempt exists in the database alone, so its mark stays.
+            last_id=before.last_id if resumed else _last_id(db_store),
         )
         json_path.replace(kept)
     return report
@@ -174,52 +116,89 @@ def roll_back(
     Raises
     ------
     InvalidRecord
-        When there was no cut-over, the kept file is gone or changed, or a new JSON file stands in its place.
+        When there was no cut-over, the kept file is missing or changed, or a new JSON file has taken its place.
     """
     state = read_state(data_dir)
     if state.phase != "database" or state.json_path is None or state.kept_json is None:
         raise InvalidRecord("there is no cut-over to roll back; see `skillrank cutover --status`", field="phase")
     json_path, kept = Path(state.json_path), Path(state.kept_json)
-    if not kept.exists() and json_path.exists() and _sha256(json_path) == state.json_sha256:
-        kept = json_path  # the cut-over was stopped before its last step
-    elif json_path.exists():
-        raise InvalidRecord(
-            f"{json_path} was written to since the cut-over; bring it over with `skillrank import-json` and move it "
-            "away, then roll back",
-            field="json_path",
-        )
-    if not kept.exists() or _sha256(kept) != state.json_sha256:
-        raise InvalidRecord(f"{kept} is gone or was changed since the cut-over", field="kept_json")
+    in_place = json_path.exists()
+    if in_place:
+        _require_interrupted(state, data_dir)
+    elif not kept.exists() or sha256_of(kept) != state.json_sha256:
+        raise InvalidRecord(f"{kept} is missing or was changed since the cut-over", field="kept_json")
     saved = db_store.store.backup(next_backup(data_dir / "backups", clock()))
-    fresh = json_path.with_name(json_path.name + ".rolling-back")
-    shutil.copyfile(kept, fresh)
-    try:
-        tracker = LegacyJsonTracker(fresh, clock=clock, timezone=timezone)
-        brought = tracker.add_rows([_row(use) for use in _uses_for(tracker, db_store, state.last_id)])
-        fresh.replace(json_path)
-    finally:
-        fresh.unlink(missing_ok=True)
-        fresh.with_name(fresh.name + ".lock").unlink(missing_ok=True)
+    if in_place:
+        brought = _bring_back(LegacyJsonTracker(json_path, clock=clock, timezone=timezone), db_store, state)
+    else:
+        brought = _restore(kept, json_path, db_store, state, timezone=timezone, clock=clock)
     report = RollbackReport(json_path=str(json_path), rows_brought_back=brought, database_backup=saved)
+    # A next attempt starts with a week of its own.
+    (data_dir / COUNTS_NAME).unlink(missing_ok=True)
     record_event(data_dir, "json", report, clock=clock, kept_json=None, json_sha256=None, last_id=None)
     return report
 
 
-def _require_well(db_store: SkillMetricsStore) -> None:
+def _require_interrupted(state: CutoverState, data_dir: Path) -> None:
+    """Refuse a JSON file in the old place, unless a cut-over or a rollback that was stopped has left it there."""
+    if not rollback_was_interrupted(state) and not was_interrupted(state, data_dir):
+        raise InvalidRecord(
+            f"{state.json_path} was written to since the cut-over; import it with `skillrank import-json` and move it "
+            "away, then roll back",
+            field="json_path",
+        )
+
+
+def _restore(
+    kept: Path,
+    json_path: Path,
+    db_store: SkillMetricsStore,
+    state: CutoverState,
+    *,
+    timezone: tzinfo | None,
+    clock: Clock,
+) -> int:
+    """Put a completed copy of the kept file in the old place; return how many rows it has gained."""
+    fresh = json_path.with_name(json_path.name + ".rolling-back")
+    shutil.copyfile(kept, fresh)
+    try:
+        brought = _bring_back(LegacyJsonTracker(fresh, clock=clock, timezone=timezone), db_store, state)
+        fresh.replace(json_path)
+    finally:
+        fresh.unlink(missing_ok=True)
+        fresh.with_name(fresh.name + ".lock").unlink(missing_ok=True)
+    return brought
+
+
+def _bring_back(tracker: LegacyJsonTracker, db_store: SkillMetricsStore, state: CutoverState) -> int:
+    """Add what the file lacks: invocations tracked after the cut-over, and outcomes recorded since; idempotent."""
+    open_ids = tracker.open_ids()
+    found = [use for use in db_store.store.find_invocations(open_ids).values() if use.outcome is not None]
+    found += _invocations_after(db_store, state.last_id)
+    return tracker.add_rows([row_of(use) for use in found])
+
+
+def _require_healthy(db_store: SkillMetricsStore) -> None:
     problems = db_store.store.check()
     if problems:
-        raise InvalidRecord(f"the database is not well: {problems[0]}; see `skillrank doctor`", field="database")
+        raise InvalidRecord(f"the database is damaged: {problems[0]}; see `skillrank doctor`", field="database")
 
 
 def _require_whole(stats: MigrationStats, *, accept_losses: bool) -> None:
-    if stats.loses_something and not accept_losses:
-        raise InvalidRecord(
-            f"the database would not say all that the file says: {len(stats.refused)} rows cannot be used, "
-            f"{len(stats.differences)} fields differ, {len(stats.aggregates_without_uses)} skills have totals without "
-            f"uses, {len(stats.aggregate_differences)} totals do not agree with their uses. Look with `skillrank "
-            "import-json --dry-run`; go on all the same with --accept-losses (the file is kept)",
-            field="json_path",
-        )
+    if not stats.loses_something or accept_losses:
+        return
+    losses = {
+        "unusable": counted(len(stats.refused), "row"),
+        "that would differ": counted(len(stats.differences), "field"),
+        "with totals but without invocations": counted(len(stats.aggregates_without_uses), "skill"),
+        "that differ from their invocations": counted(len(stats.aggregate_differences), "total"),
+    }
+    said = ", ".join(f"{count} {what}" for what, count in losses.items() if not count.startswith("0 "))
+    raise InvalidRecord(
+        f"the database would not have everything that the file has: {said}. See `skillrank import-json --dry-run`, or "
+        "go on with --accept-losses (the file is kept)",
+        field="json_path",
+    )
 
 
 def _last_id(db_store: SkillMetricsStore) -> str | None:
@@ -229,21 +208,9 @@ def _last_id(db_store: SkillMetricsStore) -> str | None:
     return last
 
 
-def _uses_for(tracker: LegacyJsonTracker, db_store: SkillMetricsStore, after: str | None) -> list[Invocation]:
-    """Return what the file lacks: uses tracked after the cut-over, and uses of the file that ended since."""
-    open_ids = tracker.open_ids()
-    found = [use for use in db_store.store.find_invocations(open_ids).values() if use.outcome is not None]
+def _invocations_after(db_store: SkillMetricsStore, after: str | None) -> list[Invocation]:
+    found: list[Invocation] = []
     while page := db_store.store.invocations(after=after, limit=_PAGE):
         found += page
         after = page[-1].id
     return found
-
-
-def _row(use: Invocation) -> dict[str, Any]:
-    row = {name: cell for name, cell in msgspec.structs.asdict(use).items() if cell not in (None, [], {})}
-    return row if use.outcome is None else row | {"completed": use.outcome == "completed"}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

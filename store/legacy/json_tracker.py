@@ -1,4 +1,4 @@
-"""Tracking in one JSON file, as it was done before the database: the other side of a dual write."""
+"""The JSON tracker that came before the database: the other side of a dual write."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from store.clock import Clock, format_time, system_clock
 from store.errors import InvalidRecord
 from store.file_lock import locked_file
-from store.legacy.legacy_json import AGGREGATE_FIELDS, LegacyUse, decode_json, read_legacy_file
+from store.legacy.legacy_json import AGGREGATE_FIELDS, LegacyInvocation, decode_json, read_legacy_file
+
+_TOP: Final = 10  # as many as the store's summary has
 
 
 @dataclass
 class SkillMetricsData:
-    """Aggregated metrics of one skill, as the JSON tracker always gave them; a rate is None while nothing finished."""
+    """Aggregated metrics of one skill, as the specification has them. Rates are percentages, 0.0 without data."""
 
     skill_name: str
     total_invocations: int = 0
@@ -35,20 +37,23 @@ class SkillMetricsData:
     follow_up_actions: dict[str, int] = field(default_factory=dict)
     first_invoked: str | None = None
     last_invoked: str | None = None
-    completion_rate: float | None = None
-    avg_duration_seconds: float | None = None
+    completion_rate: float = 0.0
+    avg_duration_seconds: float = 0.0
 
 
 class LegacyJsonTracker:
-    """Tracks uses in one JSON file, as was done before the database: the other side of a dual write.
+    """Tracks invocations in one JSON file.
 
-    Every change reads the file, changes it and replaces it whole, under a lock that other processes of this tracker
-    respect. That is as slow as it always was.
+    Every change reads the file, changes it and replaces it as a whole, under a lock that other processes with this
+    tracker respect. The cost of a change grows with the file.
 
     Parameters
     ----------
     json_path : Path or str
-        Made on first use.
+        Created on first use.
+    clock : Clock, optional
+    timezone : tzinfo, optional
+        The zone of times without an offset; this machine's zone by default.
     """
 
     def __init__(self, json_path: Path | str, *, clock: Clock = system_clock, timezone: tzinfo | None = None) -> None:
@@ -67,9 +72,9 @@ class LegacyJsonTracker:
         invocation_id: str | None = None,
         invoked_at: str | None = None,
     ) -> Callable[..., None]:
-        """Add a use that began; return what finishes it: ``completer(completed=…, follow_up_actions=…, error_type=…)``.
+        """Record that an invocation began; return its ``completer(completed, follow_up_actions, error_type)``.
 
-        The completer also takes ``duration_seconds`` and ``finished_at``; without them it measures.
+        The completer also takes ``duration_seconds`` and ``finished_at``, which are measured when they are not given.
         """
         row = {
             "id": invocation_id or str(uuid.uuid4()),
@@ -104,32 +109,40 @@ class LegacyJsonTracker:
                     if isinstance(kept, dict) and kept.get("id") == row["id"]:
                         kept.update(ending)
                         return
-                rows.append(row | ending)  # the file was taken away meanwhile: the use must not be lost with it
+                # The file has been removed meanwhile; the invocation must not be lost with it.
+                rows.append(row | ending)
 
         return completer
 
     def get_skill_metrics(self, skill_name: str) -> SkillMetricsData | None:
-        """Return the metrics of one skill, None when the file does not know it."""
+        """Return the metrics of one skill, None when the file does not contain it."""
         return self.get_all_metrics().get(skill_name)
 
     def get_all_metrics(self) -> dict[str, SkillMetricsData]:
-        """Return the metrics of every skill of the file, most used first; of aggregates alone where it has no uses."""
+        """Return the metrics of every skill of the file, most used first.
+
+        They are computed from the file's invocations; a skill without any has the totals that the file gives.
+        """
         if not self.json_path.exists():
             return {}
         read = read_legacy_file(self.json_path, timezone=self._timezone)
         found = metrics_of(read.uses)
-        for name, told in read.aggregates.items():
-            known = {key: cell for key, cell in told.items() if key in AGGREGATE_FIELDS and cell is not None}
-            found.setdefault(name, SkillMetricsData(name, **known))
+        for name, totals in read.aggregates.items():
+            if name not in found:
+                found[name] = self._totals_of_file(name, totals)
         return dict(sorted(found.items(), key=lambda each: (-each[1].total_invocations, each[0])))
 
+    def get_summary(self) -> dict[str, Any]:
+        """Return the overall totals, with the keys of `store.metrics_store.SkillMetricsStore.get_summary`."""
+        return summary_of(self.get_all_metrics(), now=format_time(self._clock()))
+
     def open_ids(self) -> list[str]:
-        """Return the ids of uses that the file does not say the end of."""
+        """Return the ids of the invocations that have no outcome in the file."""
         read = read_legacy_file(self.json_path, timezone=self._timezone)
         return [use.invocation.id for use in read.uses if use.outcome is None and use.invocation.id]
 
     def add_rows(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Add rows whose ids the file does not have, and the endings of those it has open; return how many changed."""
+        """Add rows with new ids, and the outcomes of rows that are still open; return how many rows changed."""
         changed = 0
         with self._changing() as kept:
             known = {row.get("id"): row for row in kept if isinstance(row, dict)}
@@ -143,9 +156,18 @@ class LegacyJsonTracker:
                     changed += 1
         return changed
 
+    def _totals_of_file(self, name: str, totals: Mapping[str, Any]) -> SkillMetricsData:
+        known = {key: cell for key, cell in totals.items() if key in AGGREGATE_FIELDS and cell is not None}
+        try:
+            return msgspec.convert({"skill_name": name, **known}, SkillMetricsData)
+        except msgspec.ValidationError as error:
+            raise InvalidRecord(
+                f"{self.json_path}: the totals of {name!r} cannot be used: {error}", field="json_path"
+            ) from error
+
     @contextmanager
     def _changing(self) -> Iterator[list[Any]]:
-        """Lend the rows, and write the file anew afterwards: whole or not at all."""
+        """Yield the rows for changing, then replace the file with them."""
         self.json_path.parent.mkdir(parents=True, exist_ok=True)
         with self._threads, locked_file(self.json_path.with_name(self.json_path.name + ".lock")):
             payload: Any = {}
@@ -164,7 +186,7 @@ class LegacyJsonTracker:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Give `path` new content, durably, whole or not at all."""
+    """Replace the content of `path` durably: a reader sees the old content or the new, never a part."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with fresh.open("wb") as opened:
@@ -176,8 +198,8 @@ def replace_file(path: Path, content: bytes) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def metrics_of(uses: Sequence[LegacyUse]) -> dict[str, SkillMetricsData]:
-    """Add uses up as the store does: counted at their start, rates over what has finished."""
+def metrics_of(uses: Sequence[LegacyInvocation]) -> dict[str, SkillMetricsData]:
+    """Aggregate invocations as the store does: counted when they start, rates over those that have finished."""
     found: dict[str, SkillMetricsData] = {}
     durations: dict[str, list[int]] = {}
     for use in uses:
@@ -203,9 +225,46 @@ def metrics_of(uses: Sequence[LegacyUse]) -> dict[str, SkillMetricsData]:
         finished = data.completed_invocations + data.abandoned_invocations
         timed = durations.get(name, [])
         data.total_duration_seconds = sum(timed) / 1e6
-        data.completion_rate = 100.0 * data.completed_invocations / finished if finished else None
-        data.avg_duration_seconds = sum(timed) / 1e6 / len(timed) if timed else None
+        data.completion_rate = 100.0 * data.completed_invocations / finished if finished else 0.0
+        data.avg_duration_seconds = sum(timed) / 1e6 / len(timed) if timed else 0.0
     return found
+
+
+def summary_of(metrics: Mapping[str, SkillMetricsData], *, now: str) -> dict[str, Any]:
+    """Aggregate the metrics of all skills, given most used first."""
+    each = list(metrics.values())
+    completed = sum(data.completed_invocations for data in each)
+    finished = completed + sum(data.abandoned_invocations for data in each)
+    total = sum(data.total_invocations for data in each)
+    # How many completions were timed follows from a skill's sum and its average.
+    timed = sum(round(data.total_duration_seconds / data.avg_duration_seconds) for data in each if _is_timed(data))
+    return {
+        "total_skills": len(each),
+        "total_invocations": total,
+        "completed_invocations": completed,
+        "finished_invocations": finished,
+        "running_invocations": total - finished,
+        "overall_completion_rate": 100.0 * completed / finished if finished else 0.0,
+        "most_used_skill": each[0].skill_name if each else None,
+        "most_used_count": each[0].total_invocations if each else 0,
+        "avg_duration_seconds": sum(data.total_duration_seconds for data in each) / timed if timed else 0.0,
+        "top_errors": _top(data.common_errors for data in each),
+        "top_workflow_paths": _top(data.workflow_paths for data in each),
+        "refreshed_at": now,
+    }
+
+
+def _is_timed(data: SkillMetricsData) -> bool:
+    return data.avg_duration_seconds > 0
+
+
+def _top(counts: Iterable[Mapping[str, int]]) -> list[dict[str, Any]]:
+    summed: dict[str, int] = {}
+    for each in counts:
+        for value, n in each.items():
+            summed[value] = summed.get(value, 0) + n
+    ordered = sorted(summed.items(), key=lambda item: (-item[1], item[0]))
+    return [{"value": value, "n": n} for value, n in ordered[:_TOP]]
 
 
 def _count(counts: dict[str, int], value: str) -> None:

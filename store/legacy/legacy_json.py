@@ -1,8 +1,8 @@
-"""Reads the JSON file that uses were tracked in before there was a database.
+"""Reads the file of the JSON tracker that came before the database.
 
-The documents give the fields of ``skill_metrics.json`` but not its layout, so every layout they allow is read: a list
-of uses, an object with ``invocations`` (a list) and ``skills`` (aggregates by name, or a list of them), uses nested
-under their skill, and aggregates alone. What cannot be used is named, row by row.
+The specification gives the fields of ``skill_metrics.json`` but not its layout, so every layout that it allows is
+read: a list of invocations, an object with ``invocations`` (a list) and ``skills`` (aggregates by name, or a list of
+them), invocations nested under their skill, and aggregates alone. Every row that cannot be used is reported.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _TIMES: Final = ("invoked_at", "timestamp", "started_at")
 _STARTED: Final = frozenset(NewInvocation.__struct_fields__) - {"id", "skill_name", "invoked_at"}
 
 
-class LegacyUse(msgspec.Struct, frozen=True, kw_only=True):
-    """One use of the file as the store takes it; `outcome` is None while the file says nothing of its end."""
+class LegacyInvocation(msgspec.Struct, frozen=True, kw_only=True):
+    """One invocation of the file as the store takes it; `outcome` is None when the file has none."""
 
     place: str
     invocation: NewInvocation
@@ -50,19 +50,19 @@ class LegacyUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LegacyFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file holds.
+    """The content of a file.
 
     Attributes
     ----------
-    uses : list of LegacyUse
+    uses : list of LegacyInvocation
         In the order of the file; ids are unique.
     refused : list of (str, str)
         The place of each row that cannot be used, such as ``invocations[3]``, and the reason.
     aggregates : dict of str to dict
-        What the file itself says of each skill, fields as in the specification's ``SkillMetricsData``.
+        The totals that the file gives for each skill, with the fields of the specification's ``SkillMetricsData``.
     """
 
-    uses: list[LegacyUse]
+    uses: list[LegacyInvocation]
     refused: list[tuple[str, str]]
     aggregates: dict[str, dict[str, Any]]
 
@@ -74,13 +74,13 @@ def read_legacy_file(path: Path, *, timezone: tzinfo | None = None) -> LegacyFil
     ----------
     path : Path
     timezone : tzinfo, optional
-        Of times without an offset, which the old tracker wrote in the local time of its machine; this machine's zone
-        by default.
+        The zone of times without an offset, which the old tracker wrote in its machine's local time; this machine's
+        zone by default.
 
     Raises
     ------
     InvalidRecord
-        When there is no such file, it is not JSON, or nothing in it looks like tracking.
+        When there is no such file, it is not JSON, or it has nothing that looks like tracking.
     """
     try:
         payload = decode_json(path.read_bytes())
@@ -92,9 +92,9 @@ def read_legacy_file(path: Path, *, timezone: tzinfo | None = None) -> LegacyFil
 
 
 def read_legacy(payload: Any, *, timezone: tzinfo | None = None, name: str = "the file") -> LegacyFile:
-    """Read what a file of the JSON tracker decodes to; see `read_legacy_file`."""
+    """Read the decoded content of a JSON tracker's file; see `read_legacy_file`."""
     rows, aggregates, refused = _layout(payload, name)
-    uses: list[LegacyUse] = []
+    uses: list[LegacyInvocation] = []
     seen: set[str] = set()
     alike: Counter[str] = Counter()
     for place, row in rows:
@@ -105,7 +105,7 @@ def read_legacy(payload: Any, *, timezone: tzinfo | None = None, name: str = "th
             continue
         identifier = use.invocation.id or ""
         if identifier in seen:
-            refused.append((place, f"its id {identifier!r} stands in the file already"))
+            refused.append((place, f"its id {identifier!r} is already in the file"))
             continue
         seen.add(identifier)
         uses.append(use)
@@ -113,7 +113,7 @@ def read_legacy(payload: Any, *, timezone: tzinfo | None = None, name: str = "th
 
 
 def decode_json(raw: bytes) -> Any:
-    """Decode what Python's ``json`` writes, ``NaN`` included; ValueError for anything else."""
+    """Decode whatever Python's ``json`` writes, including ``NaN``; raise ValueError for anything else."""
     try:
         return msgspec.json.decode(raw)
     except msgspec.DecodeError:
@@ -121,16 +121,16 @@ def decode_json(raw: bytes) -> Any:
 
 
 def _layout(payload: Any, name: str) -> tuple[list[tuple[str, Any]], dict[str, dict[str, Any]], list[tuple[str, str]]]:
-    """Return the places and rows, the aggregates by skill, and what is neither."""
+    """Return the rows with their places, the aggregates by skill, and the entries that are neither."""
     refused: list[tuple[str, str]] = []
     if isinstance(payload, list):
         return [(f"[{n}]", row) for n, row in enumerate(payload)], {}, refused
     if not isinstance(payload, dict):
-        raise InvalidRecord(f"{name} holds neither an object nor a list", field="json_path")
+        raise InvalidRecord(f"{name} has neither an object nor a list at its top level", field="json_path")
     rows: list[tuple[str, Any]] = []
-    told = payload.get("invocations", [])
-    if isinstance(told, list):
-        rows += [(f"invocations[{n}]", row) for n, row in enumerate(told)]
+    listed = payload.get("invocations", [])
+    if isinstance(listed, list):
+        rows += [(f"invocations[{n}]", row) for n, row in enumerate(listed)]
     else:
         refused.append(("invocations", "is not a list"))
     skills = payload.get("skills")
@@ -138,14 +138,14 @@ def _layout(payload: Any, name: str) -> tuple[list[tuple[str, Any]], dict[str, d
         skills = {key: cell for key, cell in payload.items() if _is_aggregate(cell)}
         if not skills and payload:
             raise InvalidRecord(
-                f"{name} has neither `invocations` nor `skills`, so it is no file of the JSON tracker",
+                f"{name} has neither `invocations` nor `skills`, so it is not a JSON tracker's file",
                 field="json_path",
             )
     aggregates: dict[str, dict[str, Any]] = {}
     for place, key, cell in _entries(skills):
         skill = key or (_text(cell, _NAMES) if isinstance(cell, dict) else None)
         if not isinstance(cell, dict) or not skill:
-            refused.append((place, "is not an object that says which skill it is about"))
+            refused.append((place, "is not an object that names its skill"))
             continue
         nested = cell.get("invocations")
         for n, row in enumerate(nested if isinstance(nested, list) else []):
@@ -167,19 +167,19 @@ def _is_aggregate(cell: Any) -> bool:
     return isinstance(cell, dict) and isinstance(cell.get("total_invocations"), int)
 
 
-def _use(place: str, row: Any, timezone: tzinfo | None, alike: Counter[str]) -> LegacyUse:
+def _use(place: str, row: Any, timezone: tzinfo | None, alike: Counter[str]) -> LegacyInvocation:
     if not isinstance(row, dict):
         raise InvalidRecord("is not an object")
     name = _text(row, _NAMES)
     if not name or not name.strip():
-        raise InvalidRecord("does not say which skill was used", field="skill_name")
-    told = _text(row, _TIMES)
-    if told is None:
-        raise InvalidRecord("does not say when the use began", field="invoked_at")
-    invoked_at = _moment(told, timezone)
+        raise InvalidRecord("has no skill name", field="skill_name")
+    start = _text(row, _TIMES)
+    if start is None:
+        raise InvalidRecord("has no start time", field="invoked_at")
+    invoked_at = _moment(start, timezone)
     identifier = row.get("id") or row.get("invocation_id") or _made_up_id(row, alike)
     if len(str(identifier)) > MAX_ID_CHARACTERS or not str(identifier).strip():
-        raise InvalidRecord(f"its id does not have 1 to {MAX_ID_CHARACTERS} characters", field="id")
+        raise InvalidRecord(f"its id must have 1 to {MAX_ID_CHARACTERS} characters", field="id")
     fields = {key: cell for key, cell in row.items() if key in _STARTED and cell is not None}
     begun = {**fields, "id": identifier, "skill_name": name, "invoked_at": invoked_at}
     invocation = msgspec.convert(begun, NewInvocation)
@@ -190,7 +190,7 @@ def _use(place: str, row: Any, timezone: tzinfo | None, alike: Counter[str]) -> 
             raise InvalidRecord(f"completed is {completed!r}, neither true nor false", field="completed")
         outcome = "completed" if completed else "failed" if row.get("error_type") else "abandoned"
     if outcome is None:
-        return LegacyUse(place=place, invocation=invocation, outcome=None)
+        return LegacyInvocation(place=place, invocation=invocation, outcome=None)
     finished_at = row.get("finished_at")
     duration = row.get("duration_seconds")
     if duration is not None and not (_is_number(duration) and 0 <= duration <= MAX_DURATION_S):
@@ -203,7 +203,7 @@ def _use(place: str, row: Any, timezone: tzinfo | None, alike: Counter[str]) -> 
         "follow_up_actions": row.get("follow_up_actions") or [],
         "source": "import",
     }
-    return LegacyUse(place=place, invocation=invocation, outcome=msgspec.convert(ended, NewOutcome))
+    return LegacyInvocation(place=place, invocation=invocation, outcome=msgspec.convert(ended, NewOutcome))
 
 
 def _is_number(cell: Any) -> bool:
@@ -211,22 +211,22 @@ def _is_number(cell: Any) -> bool:
 
 
 def _made_up_id(row: Mapping[str, Any], alike: Counter[str]) -> str:
-    """Return an id that the same row of the same file gets every time; rows that are equal are told apart by number."""
+    """Return an id that depends on the row's content alone; equal rows are numbered."""
     raw = json.dumps(dict(row), sort_keys=True, ensure_ascii=True).encode()
     content = hashlib.sha256(raw).hexdigest()[:40]
     alike[content] += 1
     return f"json-{content}" + (f"-{alike[content]}" if alike[content] > 1 else "")
 
 
-def _moment(told: Any, timezone: tzinfo | None) -> str:
+def _moment(written: Any, timezone: tzinfo | None) -> str:
     try:
-        moment = datetime.fromisoformat(told)
+        moment = datetime.fromisoformat(written)
         if moment.tzinfo is None:
-            # astimezone without a zone reads the time as this machine's.
+            # Without a zone, astimezone takes the time as this machine's.
             moment = moment.replace(tzinfo=timezone) if timezone else moment.astimezone()
         return format_time(moment.astimezone(UTC))
     except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise InvalidRecord(f"{told!r} is not an ISO 8601 time", field="invoked_at") from error
+        raise InvalidRecord(f"{written!r} is not an ISO 8601 time", field="invoked_at") from error
 
 
 def _text(row: Mapping[str, Any], names: Sequence[str]) -> str | None:

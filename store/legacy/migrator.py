@@ -1,4 +1,4 @@
-"""Brings the uses of a JSON tracking file into the store, as often as one likes, and tells every difference."""
+"""Imports the invocations of a JSON tracking file into the store, repeatably, and reports every difference."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import msgspec
 
 from store.contract.tracking import Invocation
 from store.legacy.json_tracker import metrics_of
-from store.legacy.legacy_json import LegacyFile, LegacyUse, read_legacy_file
-from store.metrics_db import SkillMetricsStore
+from store.legacy.legacy_json import LegacyFile, LegacyInvocation, read_legacy_file
+from store.metrics_store import SkillMetricsStore
 from store.query_hash import same_query
 
 _LOOKED_UP_AT_ONCE: Final = 2000
@@ -38,7 +38,7 @@ _SUMS: Final = ("total_invocations", "completed_invocations", "abandoned_invocat
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One field in which two sides disagree about a use, or about a skill."""
+    """One field in which two sides disagree about an invocation or a skill."""
 
     key: str
     field: str
@@ -47,28 +47,28 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MigrationStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What a migration did, or would do.
+    """What a migration did, or what it would do.
 
     Attributes
     ----------
     invocations_in_file : int
     invocations_migrated : int
-        Uses that are new in the database.
+        Invocations that the database did not have.
     outcomes_added : int
-        Uses that were open in the database and have ended in the file.
+        Invocations that were open in the database and have an outcome in the file.
     duplicates : int
-        Uses that the database had.
+        Invocations that the database already had.
     validation_errors : int
         Rows that cannot be used and fields that differ, together.
     refused : list of (str, str)
-        The place of each row that cannot be used, and why.
+        The place of each row that cannot be used, and the reason.
     differences : list of Difference
-        Fields of uses that stand otherwise in the database; the database was left as it is.
+        Fields with other values in the database, which is left as it is.
     skills_checked : int
     aggregates_without_uses : dict of str to int
-        Skills of which the file has totals but no uses, and the total: an event log cannot be made from totals.
+        Skills for which the file has a total but no invocations, which a log cannot be made from.
     aggregate_differences : list of Difference
-        Totals of the file that its own uses do not give (``database`` is what they give).
+        Totals of the file that its own invocations do not add up to; ``database`` is their sum.
     """
 
     dry_run: bool
@@ -86,19 +86,19 @@ class MigrationStats(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def loses_something(self) -> bool:
-        """Whether anything that the file says is not, or not so, in the database afterwards."""
+        """Whether the database lacks anything that the file has, or has it differently."""
         return bool(self.validation_errors or self.aggregates_without_uses or self.aggregate_differences)
 
 
 class DataMigrator:
-    """Phase two of the cut-over: brings history from JSON into the database.
+    """Phase two of the cut-over: imports the history from JSON into the database.
 
     Parameters
     ----------
     json_path : Path or str
     db_store : SkillMetricsStore
     timezone : tzinfo, optional
-        Of times without an offset; this machine's by default, as the old tracker wrote them.
+        The zone of times without an offset; this machine's by default, as the old tracker wrote them.
     """
 
     def __init__(self, json_path: Path | str, db_store: SkillMetricsStore, *, timezone: tzinfo | None = None) -> None:
@@ -107,20 +107,20 @@ class DataMigrator:
         self._timezone = timezone
 
     def migrate_all_data(self) -> dict[str, Any]:
-        """Add what the database does not have yet; return `MigrationStats` as a mapping.
+        """Import what the database does not have yet; return `MigrationStats` as a mapping.
 
-        Repeatable: rows without an id get one from their content. Nothing that the database has is changed, besides
-        that uses which are open there and ended in the file are finished.
+        Repeatable: rows without an id get one from their content. What the database has is not changed, except that
+        its open invocations are finished when the file has their outcome.
         """
         stats: dict[str, Any] = msgspec.to_builtins(self.migrate())
         return stats
 
     def plan(self) -> MigrationStats:
-        """Tell what `migrate` would do; changes nothing."""
+        """Return what `migrate` would do, and change nothing."""
         return self._run(dry_run=True)
 
     def migrate(self) -> MigrationStats:
-        """Do what `migrate_all_data` says."""
+        """Import as `migrate_all_data` does; return the statistics as a record."""
         return self._run(dry_run=False)
 
     def _run(self, *, dry_run: bool) -> MigrationStats:
@@ -129,7 +129,7 @@ class DataMigrator:
         known = self._known(read.uses)
         fresh = [use for use in read.uses if use.invocation.id not in known]
         ended = [use for use in read.uses if use.outcome and _is_open(known.get(use.invocation.id or ""))]
-        # A use can be finished later only when the file says when: the present time says nothing of it.
+        # An outcome can be added later only if the file gives its time: the present time would be wrong.
         ended = [use for use in ended if use.outcome and (use.outcome.duration_seconds, use.outcome.finished_at) != _NO]
         refused = list(read.refused)
         migrated, added = len(fresh), len(ended)
@@ -161,14 +161,14 @@ class DataMigrator:
             seconds=round(time.perf_counter() - started, 3),
         )
 
-    def _known(self, uses: Sequence[LegacyUse]) -> dict[str, Invocation]:
+    def _known(self, uses: Sequence[LegacyInvocation]) -> dict[str, Invocation]:
         ids = [use.invocation.id for use in uses if use.invocation.id is not None]
         found: dict[str, Invocation] = {}
         for start in range(0, len(ids), _LOOKED_UP_AT_ONCE):
             found |= self._store.find_invocations(ids[start : start + _LOOKED_UP_AT_ONCE])
         return found
 
-    def _finish(self, use: LegacyUse) -> None:
+    def _finish(self, use: LegacyInvocation) -> None:
         if use.outcome is not None and use.invocation.id is not None:
             self._store.finish_invocation(use.invocation.id, use.outcome)
 
@@ -176,12 +176,12 @@ class DataMigrator:
 _NO: Final = (None, None)
 
 
-def use_differences(use: LegacyUse, recorded: Invocation) -> Iterator[Difference]:
-    """Yield each field in which the file and the database disagree about one use."""
+def use_differences(use: LegacyInvocation, recorded: Invocation) -> Iterator[Difference]:
+    """Yield each field in which the file and the database disagree about one invocation."""
     key = recorded.id
     for field in _STARTED:
         mine, theirs = getattr(use.invocation, field), getattr(recorded, field)
-        same = same_query(recorded, mine) if field == "user_query" else mine == theirs
+        same = _same_query(recorded, mine) if field == "user_query" else mine == theirs
         if not same:
             yield Difference(key=key, field=field, json=mine, database=theirs)
     if use.outcome is None:
@@ -190,14 +190,19 @@ def use_differences(use: LegacyUse, recorded: Invocation) -> Iterator[Difference
         return
     for field in _ENDED:
         mine, theirs = getattr(use.outcome, field), getattr(recorded, field)
-        # When the file does not say it, the store has worked it out.
-        told = mine is not None or field not in {"finished_at", "duration_seconds"}
-        if told and not same_figure(mine, theirs):
+        # Where the file has no time or duration, the store has derived one.
+        given = mine is not None or field not in {"finished_at", "duration_seconds"}
+        if given and not same_figure(mine, theirs):
             yield Difference(key=key, field=field, json=mine, database=theirs)
 
 
+def _same_query(recorded: Invocation, in_file: str | None) -> bool:
+    # Where the words of queries are not kept, the file lacks them and the database has a hash.
+    return same_query(recorded, in_file) or (in_file is None and recorded.user_query_hash is not None)
+
+
 def same_figure(mine: Any, theirs: Any) -> bool:
-    """Whether two cells say the same, durations to the microsecond."""
+    """Whether two values are equal, durations to the microsecond."""
     if isinstance(mine, float) and isinstance(theirs, float | int):
         return abs(mine - theirs) <= _TOLERANCE_S * max(1.0, abs(mine))
     return bool(mine == theirs)
@@ -211,16 +216,16 @@ def _aggregates(read: LegacyFile) -> tuple[dict[str, int], list[Difference]]:
     computed = metrics_of(read.uses)
     without_uses: dict[str, int] = {}
     differences = []
-    for name, told in read.aggregates.items():
+    for name, totals in read.aggregates.items():
         mine = computed.get(name)
         if mine is None:
-            if told.get("total_invocations"):
-                without_uses[name] = told["total_invocations"]
+            if totals.get("total_invocations"):
+                without_uses[name] = totals["total_invocations"]
             continue
         finished = mine.completed_invocations + mine.abandoned_invocations
         for field in _SUMS:
-            given, actual = told.get(field), getattr(mine, field)
-            # The old tracker counted a use when it ended, the store counts it when it starts.
+            given, actual = totals.get(field), getattr(mine, field)
+            # The old tracker counted an invocation when it ended, the store counts it when it starts.
             same = same_figure(actual, given) or (field == "total_invocations" and given == finished)
             if given is not None and not same:
                 differences.append(Difference(key=name, field=field, json=given, database=actual))

@@ -26,7 +26,7 @@ from store.sqlite.identity import FileIdentity
 from store.sqlite.occupancy import share
 from store.sqlite.readers import READ_DEADLINE_S, Readers
 from store.sqlite.renewal import renew
-from store.sqlite.writer import NOTED_WAIT_S, PATIENCE_S, Pending, Writer
+from store.sqlite.writer import LOCK_DEADLINE_S, NOTED_WAIT_S, PATIENCE_S, Pending, Writer
 
 T = TypeVar("T")
 SLOW_MS: Final = 100.0
@@ -46,9 +46,11 @@ class Database:
         The database file; made, with its folder, when missing.
     clock : Clock
         Where the present time comes from.
+    lock_wait_s : float
+        How long a write waits for other processes.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, lock_wait_s: float = LOCK_DEADLINE_S) -> None:
         self.path = path
         self.clock = clock
         self.slow = SlowQueries()
@@ -63,7 +65,7 @@ class Database:
                 self._bring_up_to_date()
             self.identity = FileIdentity(path)
             self.readers = Readers(path, pooled=not self.read_only)
-            self._writer = None if self.read_only else self._start_writing()
+            self._writer = None if self.read_only else self._start_writing(lock_wait_s)
         except BaseException:
             self._occupancy.release()
             raise
@@ -155,12 +157,12 @@ class Database:
                 cause="read_only",
             )
 
-    def _start_writing(self) -> Writer:
+    def _start_writing(self, lock_wait_s: float) -> Writer:
         writing = open_connection(self.path, readonly=False)
         with translated(), suppress(apsw.BusyError):  # then the next one to open does this
             renew(writing)
         self._checkpointer = Checkpointer(self.path, writing)
-        return Writer(writing, check=self.identity.check_written, noted=self._note_wait)
+        return Writer(writing, check=self.identity.check_written, noted=self._note_wait, lock_wait_s=lock_wait_s)
 
     def _cannot_write(self) -> StoreUnavailable:
         return StoreUnavailable(

@@ -25,6 +25,7 @@ from store.sqlite.tracking import SqliteTracking
 from store.sqlite.vocabulary import Vocabulary
 from store.sqlite.workflow import SqliteWorkflowLog
 from store.sqlite.workflow_totals import SqliteWorkflowTotals
+from store.sqlite.writer import LOCK_DEADLINE_S
 
 
 class SqliteStore(
@@ -54,11 +55,20 @@ class SqliteStore(
         Where the present time comes from.
     keep_queries : bool
         Off: of a query, only its hash and vector are written, never its words.
+    lock_wait_s : float
+        How long a write waits for other processes; the writer's own limit by default.
     """
 
-    def __init__(self, path: Path, *, clock: Clock = system_clock, keep_queries: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock = system_clock,
+        keep_queries: bool = True,
+        lock_wait_s: float = LOCK_DEADLINE_S,
+    ) -> None:
         self._keep_queries = keep_queries
-        self._db = Database(path, clock)
+        self._db = Database(path, clock, lock_wait_s=lock_wait_s)
         self._matrix = VectorMatrix()
         self._vocabulary = Vocabulary()
         self._spelling = Spelling(self._vocabulary)
@@ -69,7 +79,13 @@ class SqliteStore(
         self._db.close()
 
 
-def open_store(path: Path | str, *, clock: Clock = system_clock, keep_queries: bool = True) -> SqliteStore:
+def open_store(
+    path: Path | str,
+    *,
+    clock: Clock = system_clock,
+    keep_queries: bool = True,
+    lock_wait_s: float = LOCK_DEADLINE_S,
+) -> SqliteStore:
     """Open the store in `path`, bringing its schema up to this release's.
 
     Raises
@@ -79,4 +95,4 @@ def open_store(path: Path | str, *, clock: Clock = system_clock, keep_queries: b
     StoreUnavailable
         When the file cannot be opened.
     """
-    return SqliteStore(Path(path), clock=clock, keep_queries=keep_queries)
+    return SqliteStore(Path(path), clock=clock, keep_queries=keep_queries, lock_wait_s=lock_wait_s)

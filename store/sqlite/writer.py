@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 import apsw
 
 from store.errors import StoreUnavailable
-from store.sqlite.connection import RETRY_AFTER_S, translated
+from store.sqlite.connection import BUSY_TIMEOUT_MS, RETRY_AFTER_S, translated
 
 T = TypeVar("T")
 Unit = Callable[[apsw.Connection], T]
@@ -91,6 +91,8 @@ class Writer:
         Called before and after each commit; when it raises, the units of that commit fail with its error.
     noted : callable, optional
         Called with the seconds of each wait for the lock that was longer than `NOTED_WAIT_S`.
+    lock_wait_s : float
+        How long a unit waits for other processes, from the moment it is queued.
     """
 
     def __init__(
@@ -99,10 +101,14 @@ class Writer:
         *,
         check: Callable[[], None] = lambda: None,
         noted: Callable[[float], None] = lambda _: None,
+        lock_wait_s: float = LOCK_DEADLINE_S,
     ) -> None:
         self._connection = connection
         self._check = check
         self._noted = noted
+        self._lock_wait_s = lock_wait_s
+        # SQLite waits within one attempt, and the deadline is looked at between attempts.
+        connection.set_busy_timeout(min(BUSY_TIMEOUT_MS, round(lock_wait_s * 1000)))
         self._waiting_since: float | None = None
         self._beginning = 0  # how many callers the writer is taking the lock for
         self._trouble: StoreUnavailable | None = None
@@ -242,7 +248,7 @@ class Writer:
     def _begin(self, group: list[_Member]) -> None:
         """Take the write lock for `group`, which changes when that takes long: see `MOST_WAITING`."""
         # Waiting in the queue behind a group that waited for the lock counts too.
-        deadline = min(member.queued for member in group) + LOCK_DEADLINE_S
+        deadline = min(member.queued for member in group) + self._lock_wait_s
         began = time.monotonic()
         self._beginning = len(group)
         try:
@@ -251,7 +257,7 @@ class Writer:
                     self._connection.execute("BEGIN IMMEDIATE")
                 except apsw.BusyError as error:
                     if time.monotonic() > deadline:
-                        raise _locked(f"for {LOCK_DEADLINE_S:.0f} seconds") from error
+                        raise _locked(f"for {self._lock_wait_s:g} seconds") from error
                     self._waiting_since = began
                     if self.waiting_s > PATIENCE_S:
                         self._refuse_most(group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_from_json_to_the_database_and_back(skillrank: Run, tmp_path: Path) -> N
     dry = skillrank("import-json", path, "--dry-run", "--json", "--timezone", "UTC")
     assert (dry.returncode, json.loads(dry.stdout)["invocations_migrated"]) == (1, 60)
     shown = skillrank("import-json", path, "--timezone", "UTC")
-    assert "invocations[60]: does not say when the use began" in shown.stdout
+    assert "invocations[60]: has no start time" in shown.stdout
     refused = skillrank("cutover", path, "--timezone", "UTC")
     assert (refused.returncode, "--accept-losses" in refused.stderr) == (1, True)
     over = told(skillrank("cutover", path, "--timezone", "UTC", "--accept-losses", "--json"))
@@ -109,3 +110,23 @@ def test_from_json_to_the_database_and_back(skillrank: Run, tmp_path: Path) -> N
 def test_an_unknown_time_zone_is_named(skillrank: Run, tmp_path: Path) -> None:
     done = skillrank("import-json", tmp_path / "none.json", "--timezone", "Mars/Olympus")
     assert (done.returncode, "Mars/Olympus" in done.stderr) == (2, True)
+
+
+def test_the_status_of_a_cut_over_shows_counts_the_next_step_and_a_file_that_came_back(
+    skillrank: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "skill_metrics.json"
+    program = "from skillrank import get_store; get_store().track_invocation('lint').completer()"
+    settings = {"SKILLRANK_METRICS_MODE": "dual-write", "SKILLRANK_JSON_METRICS": str(path)}
+    subprocess.run([sys.executable, "-c", program], env=environment | settings, check=True)
+    status = told(skillrank("cutover", "--status", "--json"))
+    assert (status["phase"], status["counts"]["dual_write"]["agreements"]) == ("dual_write", 2)
+    assert (status["gate"]["open"], status["problems"]) == (False, [])
+    shown = skillrank("cutover", "--status").stdout
+    assert "2 operations, 2 without an error or a difference, 0 mismatches" in shown
+    assert "next: skillrank import-json PATH" in shown
+    told(skillrank("cutover", path, "--json"))
+    path.write_text("{}", "utf-8")
+    assert "exists again" in skillrank("cutover", "--status").stdout
+    examined = json.loads(skillrank("doctor", "--quick", "--json").stdout)
+    assert [each for each in examined["problems"] if "exists again" in each]

@@ -1,18 +1,23 @@
-"""The specification's own tests, in our words, and its names in process."""
+"""The specification's names in process; its own examples are in test_specification_examples.py."""
 
 from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from store import metrics_db
 from store.errors import Conflict, InvalidRecord, NotFound, StoreUnavailable
+from store.legacy.dual import DualReadMetricsTracker, DualWriteMetricsTracker
+from store.legacy.json_tracker import LegacyJsonTracker
+from store.legacy.state import read_state, record_event
 from store.metrics_db import SkillMetricsStore, check_database_health, get_store, track_skill
 
 
@@ -32,7 +37,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         metrics_db._shared.close()
 
 
-# --- the specification's four --------------------------------------------------------------------------------
+# --- the specification's four tests --------------------------------------------------------------------------------
 
 
 def test_track_invocation(tracker: SkillMetricsStore) -> None:
@@ -90,7 +95,7 @@ def test_concurrent_access(tracker: SkillMetricsStore, threads: int, name: str) 
 # --- the handle ----------------------------------------------------------------------------------------------
 
 
-def recorded(tracker: SkillMetricsStore, handle: metrics_db.InvocationHandle) -> Any:
+def recorded(tracker: SkillMetricsStore, handle: metrics_db.SkillInvocationResult) -> Any:
     return tracker.store.invocation(handle.invocation_id)
 
 
@@ -123,7 +128,7 @@ def test_the_handle_itself_can_be_called(tracker: SkillMetricsStore) -> None:
     assert recorded(tracker, handle).outcome == "completed"
 
 
-def test_completing_the_same_again_changes_nothing(tracker: SkillMetricsStore) -> None:
+def test_repeating_the_same_outcome_changes_nothing(tracker: SkillMetricsStore) -> None:
     handle = tracker.track_invocation("lint")
     handle.completer(True, ["commit"])
     before = recorded(tracker, handle)
@@ -131,7 +136,7 @@ def test_completing_the_same_again_changes_nothing(tracker: SkillMetricsStore) -
     assert recorded(tracker, handle) == before
 
 
-def test_completing_otherwise_is_a_conflict(tracker: SkillMetricsStore) -> None:
+def test_a_different_outcome_is_a_conflict(tracker: SkillMetricsStore) -> None:
     handle = tracker.track_invocation("lint")
     handle.completer(True)
     with pytest.raises(Conflict):
@@ -139,20 +144,20 @@ def test_completing_otherwise_is_a_conflict(tracker: SkillMetricsStore) -> None:
     assert recorded(tracker, handle).outcome == "completed"
 
 
-def test_leaving_the_block_completes_the_use(tracker: SkillMetricsStore) -> None:
+def test_leaving_the_block_completes_the_invocation(tracker: SkillMetricsStore) -> None:
     with tracker.track_invocation("lint") as handle:
         assert recorded(tracker, handle).outcome is None
     assert recorded(tracker, handle).outcome == "completed"
 
 
-def test_an_error_in_the_block_is_recorded_as_a_failure_and_goes_on(tracker: SkillMetricsStore) -> None:
+def test_an_error_in_the_block_is_recorded_as_a_failure_and_raised(tracker: SkillMetricsStore) -> None:
     with pytest.raises(ZeroDivisionError), tracker.track_invocation("lint") as handle:
         raise ZeroDivisionError
     use = recorded(tracker, handle)
     assert (use.outcome, use.error_type) == ("failed", "ZeroDivisionError")
 
 
-def test_what_was_said_in_the_block_is_what_counts(tracker: SkillMetricsStore) -> None:
+def test_an_outcome_given_in_the_block_is_kept(tracker: SkillMetricsStore) -> None:
     with tracker.track_invocation("lint") as handle:
         handle.completer(False, ["ask"])
     use = recorded(tracker, handle)
@@ -168,7 +173,7 @@ def test_the_duration_is_that_of_the_work_even_when_the_wall_clock_jumps(tmp_pat
     tracker.close()
 
 
-def test_a_use_is_tracked_with_any_field_of_its_record(tracker: SkillMetricsStore) -> None:
+def test_an_invocation_is_tracked_with_any_field_of_its_record(tracker: SkillMetricsStore) -> None:
     handle = tracker.track_invocation("lint", "quick", "s", "/project", search_id="q", workflow_phase="check")
     use = recorded(tracker, handle)
     assert (use.workflow_path, use.session_id, use.project_path) == ("quick", "s", "/project")
@@ -182,7 +187,7 @@ def test_an_unused_skill_has_no_metrics(tracker: SkillMetricsStore) -> None:
     assert (tracker.get_skill_metrics("nobody"), tracker.get_all_metrics()) == (None, {})
 
 
-def test_all_metrics_are_by_name_most_used_first(tracker: SkillMetricsStore) -> None:
+def test_all_metrics_come_most_used_first(tracker: SkillMetricsStore) -> None:
     for skill in ("a", "b", "b"):
         tracker.track_invocation(skill)
     assert list(tracker.get_all_metrics()) == ["b", "a"]
@@ -206,7 +211,7 @@ def test_a_timeline_of_a_window_as_people_write_it(tracker: SkillMetricsStore, w
 
 
 @pytest.mark.parametrize("window", ["", "7", "days", "-1 days", "0h", "7 days; DROP TABLE skills", "start of 7 days"])
-def test_a_window_of_another_form_is_refused(tracker: SkillMetricsStore, window: str) -> None:
+def test_a_window_in_another_form_is_refused(tracker: SkillMetricsStore, window: str) -> None:
     with pytest.raises(InvalidRecord) as refused:
         tracker.get_skill_timeline("lint", window)
     assert refused.value.field == "window"
@@ -235,10 +240,10 @@ def test_ending_an_unknown_session_is_not_found(tracker: SkillMetricsStore) -> N
         tracker.end_session_updates("nobody")
 
 
-def test_health_tells_counts(tracker: SkillMetricsStore) -> None:
+def test_health_has_counts(tracker: SkillMetricsStore) -> None:
     tracker.track_invocation("lint")
     health = check_database_health(tracker)
-    assert (health.total_invocations, health.open_invocations) == (1, 1)
+    assert (health["total_invocations"], health["open_invocations"]) == (1, 1)
 
 
 # --- importing -----------------------------------------------------------------------------------------------
@@ -287,14 +292,14 @@ def test_importing_again_counts_duplicates(tracker: SkillMetricsStore) -> None:
         ({}, None),
     ],
 )
-def test_a_row_tells_its_outcome_by_either_field(
+def test_a_row_gives_its_outcome_in_either_field(
     tracker: SkillMetricsStore, told: dict[str, Any], outcome: str | None
 ) -> None:
     tracker.bulk_import_invocations([{"id": "use", "skill_name": "lint"} | told])
     assert tracker.store.invocation("use").outcome == outcome
 
 
-def test_a_row_without_a_duration_makes_none_up(tracker: SkillMetricsStore) -> None:
+def test_a_row_without_a_duration_gets_none(tracker: SkillMetricsStore) -> None:
     row = {"id": "use", "skill_name": "lint", "invoked_at": "2020-01-01T00:00:00Z", "completed": True}
     tracker.bulk_import_invocations([row])
     assert tracker.store.invocation("use").duration_seconds is None
@@ -316,7 +321,7 @@ def test_a_row_without_a_duration_makes_none_up(tracker: SkillMetricsStore) -> N
     ],
     ids=repr,
 )
-def test_a_row_that_cannot_be_used_is_reported_and_the_others_go_in(
+def test_a_row_that_cannot_be_used_is_reported_and_the_others_are_imported(
     tracker: SkillMetricsStore, broken: dict[str, Any]
 ) -> None:
     report = tracker.bulk_import_invocations([FULL_ROW | {"id": "bad"} | broken, FULL_ROW])
@@ -331,7 +336,7 @@ def test_a_row_that_cannot_be_used_is_reported_and_the_others_go_in(
 # --- the shared store ----------------------------------------------------------------------------------------
 
 
-def test_the_shared_store_lies_in_the_data_folder(shared: Path) -> None:
+def test_the_shared_store_is_in_the_data_folder(shared: Path) -> None:
     assert get_store().db_path == shared
     assert shared.is_file()
 
@@ -356,7 +361,7 @@ def test_another_file_for_the_shared_store_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("shared")
-def test_the_shared_store_is_opened_anew_after_it_was_closed() -> None:
+def test_the_shared_store_is_reopened_after_it_was_closed() -> None:
     get_store().track_invocation("lint")
     get_store().close()
     metrics = get_store().get_skill_metrics("lint")
@@ -365,14 +370,14 @@ def test_the_shared_store_is_opened_anew_after_it_was_closed() -> None:
 
 
 @pytest.mark.usefixtures("shared")
-def test_track_skill_gives_what_finishes_the_use() -> None:
+def test_track_skill_returns_the_completer() -> None:
     finish: Callable[..., None] = track_skill("lint", "quick", "s")
     finish(False, ["retry"], "ValueError")
     (use,) = get_store().store.session_invocations("s")
     assert (use.outcome, use.workflow_path, use.error_type) == ("failed", "quick", "ValueError")
 
 
-def test_a_closed_store_says_that_it_is_closed(tracker: SkillMetricsStore) -> None:
+def test_a_closed_store_says_so(tracker: SkillMetricsStore) -> None:
     tracker.close()
     tracker.close()
     with pytest.raises(StoreUnavailable) as refused:
@@ -410,8 +415,116 @@ def test_the_words_of_queries_are_kept_as_the_setting_says(
     assert (b"where to dig" in shared.read_bytes()) == (kept is not None)
 
 
-def test_a_setting_that_cannot_be_read_keeps_nobodys_words(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_words_are_kept_when_the_setting_cannot_be_read(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKILLRANK_KEEP_QUERIES", "perhaps")
     with pytest.raises(InvalidRecord, match="true or false"):
         get_store()
     assert not shared.exists()
+
+
+# --- without data ----------------------------------------------------------------------------------------------------
+
+
+def test_rates_and_averages_without_data_are_zero_here_and_unknown_in_the_store(tracker: SkillMetricsStore) -> None:
+    tracker.track_invocation("lint", "quick", "s")
+    metrics = tracker.get_skill_metrics("lint")
+    assert metrics is not None
+    shown = [metrics, tracker.get_all_metrics()["lint"], tracker.get_summary()]
+    shown += [tracker.get_skill_timeline("lint")[-1], tracker.search_workflow_paths("quick")[0]]
+    averages = [cell for each in shown for name, cell in each.items() if name.endswith("rate") or "avg" in name]
+    assert [f"{average:.1f}" for average in averages] == ["0.0"] * 8
+    recorded_metrics = tracker.store.skill_metrics("lint")
+    assert recorded_metrics is not None
+    assert (recorded_metrics.completion_rate, recorded_metrics.avg_duration_seconds) == (None, None)
+
+
+def test_the_summary_of_an_empty_store_can_be_formatted(tracker: SkillMetricsStore) -> None:
+    summary = tracker.get_summary()
+    assert f"{summary['overall_completion_rate']:.1f} {summary['avg_duration_seconds']:.1f}" == "0.0 0.0"
+
+
+# --- options of the specification -------------------------------------------------------------------------------------
+
+
+def test_a_write_waits_for_other_processes_as_long_as_busy_timeout_says(tmp_path: Path, migrated_file: Path) -> None:
+    path = shutil.copyfile(migrated_file, tmp_path / "metrics.db")
+    tracker = SkillMetricsStore(path, busy_timeout=200)
+    holder = apsw.Connection(str(path))
+    holder.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"for 0\.2 seconds") as refused:
+        tracker.track_invocation("lint")
+    assert 0.15 < time.monotonic() - began < 5
+    assert refused.value.cause == "locked"
+    holder.execute("ROLLBACK")
+    tracker.track_invocation("lint")
+    tracker.close()
+    holder.close()
+
+
+@pytest.mark.parametrize(("options", "field"), [({"enable_wal": False}, "enable_wal"), ({"busy_timeout": -1}, "busy")])
+def test_an_option_that_cannot_be_honoured_is_refused_before_anything_is_made(
+    tmp_path: Path, options: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidRecord, match=field):
+        SkillMetricsStore(tmp_path / "new" / "metrics.db", **options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_connection_for_sql_is_closed_with_the_store(tracker: SkillMetricsStore) -> None:
+    assert tracker.conn is tracker.conn
+    tracker.close()
+    with pytest.raises(StoreUnavailable):
+        _ = tracker.conn
+
+
+# --- a dual tracker by setting --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def json_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "skill_metrics.json"
+    monkeypatch.setenv("SKILLRANK_JSON_METRICS", str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("dual-write", DualWriteMetricsTracker), ("dual-read", DualReadMetricsTracker)]
+)
+def test_a_setting_makes_the_shared_store_a_dual_tracker(
+    shared: Path, json_file: Path, monkeypatch: pytest.MonkeyPatch, mode: str, kind: type
+) -> None:
+    monkeypatch.setenv("SKILLRANK_METRICS_MODE", mode)
+    track_skill("lint", "quick")(True, ["git commit"])
+    assert isinstance(get_store(), kind)
+    assert get_store() is get_store()
+    assert get_store().db_path == shared
+    metrics = LegacyJsonTracker(json_file).get_skill_metrics("lint")
+    assert metrics is not None
+    assert metrics.follow_up_actions == {"git commit": 1}
+    assert read_state(shared.parent).phase == mode.replace("-", "_")
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_dual_mode_without_a_json_file_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SKILLRANK_JSON_METRICS", raising=False)
+    monkeypatch.setenv("SKILLRANK_METRICS_MODE", "dual-write")
+    with pytest.raises(InvalidRecord, match="SKILLRANK_JSON_METRICS"):
+        get_store()
+
+
+@pytest.mark.usefixtures("shared")
+def test_an_unknown_mode_is_refused_with_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKILLRANK_METRICS_MODE", "both")
+    with pytest.raises(InvalidRecord, match="SKILLRANK_METRICS_MODE is 'both'; set it to one of sqlite, dual-write"):
+        get_store()
+
+
+def test_a_dual_mode_after_the_cut_over_is_refused_and_makes_no_json_file(
+    shared: Path, json_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_event(shared.parent, "database", {})
+    monkeypatch.setenv("SKILLRANK_METRICS_MODE", "dual-write")
+    with pytest.raises(InvalidRecord, match="unset SKILLRANK_METRICS_MODE"):
+        get_store()
+    assert not json_file.exists()

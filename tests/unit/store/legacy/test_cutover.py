@@ -1,10 +1,11 @@
-"""The five phases from JSON to the database, and back."""
+"""The phases of the cut-over from JSON to the database, and its rollback."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,11 @@ from typing import Any
 import pytest
 
 from store.errors import Conflict, InvalidRecord, StoreUnavailable
-from store.legacy.cutover import (
-    DataMigrator,
-    DualReadMetricsTracker,
-    DualWriteMetricsTracker,
-    LegacyJsonTracker,
-    cut_over,
-    read_state,
-    roll_back,
-)
+from store.legacy.cutover import cut_over, roll_back
+from store.legacy.dual import DualReadMetricsTracker, DualWriteMetricsTracker
+from store.legacy.json_tracker import LegacyJsonTracker
+from store.legacy.migrator import DataMigrator
+from store.legacy.state import read_state
 from store.metrics_db import SkillMetricsStore
 
 ROWS: list[dict[str, Any]] = [
@@ -69,17 +66,17 @@ def write(json_path: Path, *rows: dict[str, Any], **more: Any) -> None:
     json_path.write_text(json.dumps({"invocations": list(rows), **more}), "utf-8")
 
 
-# --- two: history ---------------------------------------------------------------------------------------------
+# --- phase two: history -------------------------------------------------------------------------------------
 
 
-def test_history_is_brought_over_without_errors(json_path: Path, db: SkillMetricsStore) -> None:
+def test_history_is_imported_without_errors(json_path: Path, db: SkillMetricsStore) -> None:
     stats = migrate(json_path, db)
     assert (stats["invocations_migrated"], stats["duplicates"], stats["validation_errors"]) == (10, 0, 0)
     assert stats["skills_checked"] == 2
     assert db.store.first_difference() is None
 
 
-def test_bringing_it_over_again_adds_nothing(json_path: Path, db: SkillMetricsStore) -> None:
+def test_importing_it_again_adds_nothing(json_path: Path, db: SkillMetricsStore) -> None:
     write(json_path, *({k: v for k, v in row.items() if k != "id"} for row in ROWS))
     migrate(json_path, db)
     before = db.get_all_metrics()
@@ -88,7 +85,7 @@ def test_bringing_it_over_again_adds_nothing(json_path: Path, db: SkillMetricsSt
     assert db.get_all_metrics() == before
 
 
-def test_a_dry_run_tells_the_same_and_changes_nothing(json_path: Path, db: SkillMetricsStore) -> None:
+def test_a_dry_run_reports_the_same_and_changes_nothing(json_path: Path, db: SkillMetricsStore) -> None:
     write(json_path, *ROWS, {"skill_name": "lint"})
     plan = DataMigrator(json_path, db, timezone=UTC).plan()
     assert (plan.dry_run, plan.invocations_migrated, plan.validation_errors) == (True, 10, 1)
@@ -97,7 +94,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(json_path: Path, db: Skill
     assert (done["invocations_migrated"], done["validation_errors"]) == (10, 1)
 
 
-def test_an_open_use_that_has_ended_in_the_file_is_finished(json_path: Path, db: SkillMetricsStore) -> None:
+def test_an_open_invocation_with_an_outcome_in_the_file_is_finished(json_path: Path, db: SkillMetricsStore) -> None:
     started = {
         k: v for k, v in ROWS[1].items() if k in {"id", "skill_name", "invoked_at", "workflow_path", "session_id"}
     }
@@ -110,7 +107,7 @@ def test_an_open_use_that_has_ended_in_the_file_is_finished(json_path: Path, db:
     assert (use.outcome, use.duration_seconds) == ("completed", 1.5)
 
 
-def test_a_use_that_stands_otherwise_in_the_database_is_told_and_left_alone(
+def test_an_invocation_that_differs_in_the_database_is_reported_and_left_alone(
     json_path: Path, db: SkillMetricsStore
 ) -> None:
     migrate(json_path, db)
@@ -122,20 +119,22 @@ def test_a_use_that_stands_otherwise_in_the_database_is_told_and_left_alone(
     assert db.store.invocation("old-0").workflow_path == "quick"
 
 
-def test_totals_without_uses_are_reported_and_nothing_is_invented(json_path: Path, db: SkillMetricsStore) -> None:
+def test_totals_without_invocations_are_reported_and_nothing_is_invented(
+    json_path: Path, db: SkillMetricsStore
+) -> None:
     write(json_path, skills={"ghost": {"total_invocations": 12, "completed_invocations": 9}})
     stats = migrate(json_path, db)
     assert stats["aggregates_without_uses"] == {"ghost": 12}
     assert db.get_skill_metrics("ghost") is None
 
 
-def test_totals_that_their_uses_do_not_give_are_reported(json_path: Path, db: SkillMetricsStore) -> None:
+def test_totals_that_differ_from_their_invocations_are_reported(json_path: Path, db: SkillMetricsStore) -> None:
     write(json_path, *ROWS, skills={"lint": {"total_invocations": 5, "completed_invocations": 4}})
     ((difference),) = migrate(json_path, db)["aggregate_differences"]
     assert (difference["key"], difference["field"], difference["json"]) == ("lint", "completed_invocations", 4)
 
 
-# --- one: both are written --------------------------------------------------------------------------------------
+# --- phase one: both are written ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -143,7 +142,9 @@ def dual(json_path: Path, db: SkillMetricsStore) -> DualWriteMetricsTracker:
     return DualWriteMetricsTracker(LegacyJsonTracker(json_path, timezone=UTC), db)
 
 
-def test_both_sides_record_the_same_use(dual: DualWriteMetricsTracker, json_path: Path, db: SkillMetricsStore) -> None:
+def test_both_sides_record_the_same_invocation(
+    dual: DualWriteMetricsTracker, json_path: Path, db: SkillMetricsStore
+) -> None:
     migrate(json_path, db)
     dual.track_invocation("lint", "quick", "session", "/project")(completed=False, error_type="ValueError")
     dual.track_invocation("test")(follow_up_actions=["git push"])
@@ -153,7 +154,7 @@ def test_both_sides_record_the_same_use(dual: DualWriteMetricsTracker, json_path
     assert (dual.report().operations, dual.report().mismatches) == (5, 0)
 
 
-def test_an_error_of_the_other_side_is_counted_and_made_good_at_the_end(
+def test_an_error_on_the_other_side_is_counted_and_repaired_when_the_invocation_ends(
     dual: DualWriteMetricsTracker, db: SkillMetricsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
@@ -168,7 +169,7 @@ def test_an_error_of_the_other_side_is_counted_and_made_good_at_the_end(
     assert metrics["completed_invocations"] == 1
 
 
-def test_an_error_of_the_served_side_is_the_callers(
+def test_an_error_on_the_served_side_reaches_the_caller(
     json_path: Path, db: SkillMetricsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dual = DualWriteMetricsTracker(LegacyJsonTracker(json_path), db, serve="database")
@@ -181,11 +182,11 @@ def test_an_error_of_the_served_side_is_the_callers(
 def test_the_chosen_side_is_served(json_path: Path, db: SkillMetricsStore) -> None:
     tracker = LegacyJsonTracker(json_path)
     served_by_json = DualWriteMetricsTracker(tracker, db).get_skill_metrics("lint")
-    assert served_by_json == tracker.get_skill_metrics("lint")
+    assert served_by_json == asdict(tracker.get_skill_metrics("lint"))  # type: ignore[arg-type]
     assert DualWriteMetricsTracker(tracker, db, serve="database").get_skill_metrics("lint") is None
 
 
-def test_finishing_twice_is_one_finish_or_a_conflict(dual: DualWriteMetricsTracker, db: SkillMetricsStore) -> None:
+def test_finishing_twice_changes_nothing_or_is_a_conflict(dual: DualWriteMetricsTracker, db: SkillMetricsStore) -> None:
     completer = dual.track_invocation("new")
     completer()
     completer()
@@ -196,7 +197,7 @@ def test_finishing_twice_is_one_finish_or_a_conflict(dual: DualWriteMetricsTrack
     assert (metrics["completed_invocations"], dual.report().mismatches) == (1, 0)
 
 
-# --- three: one is read, the other compared -----------------------------------------------------------------------
+# --- phase three: one is read, the other compared -----------------------------------------------------------
 
 
 def test_equal_sides_have_no_mismatch(json_path: Path, db: SkillMetricsStore) -> None:
@@ -208,7 +209,9 @@ def test_equal_sides_have_no_mismatch(json_path: Path, db: SkillMetricsStore) ->
     assert (reader.report().operations, reader.report().mismatches) == (3, 0)
 
 
-def test_every_field_that_differs_is_told_and_the_database_served(json_path: Path, db: SkillMetricsStore) -> None:
+def test_every_field_that_differs_is_reported_and_the_database_is_served(
+    json_path: Path, db: SkillMetricsStore
+) -> None:
     migrate(json_path, db)
     db.track_invocation("lint", "full").completer(completed=False, error_type="KeyError")
     reader = DualReadMetricsTracker(LegacyJsonTracker(json_path, timezone=UTC), db)
@@ -232,10 +235,12 @@ def test_a_json_side_that_cannot_be_read_is_counted(json_path: Path, db: SkillMe
     assert (reader.report().json_errors, reader.report().mismatches) == (1, 0)
 
 
-# --- four and five: over, and back ---------------------------------------------------------------------------------
+# --- cut-over and rollback ---------------------------------------------------------------------------------
 
 
-def test_a_cut_over_leaves_the_database_as_the_one_source(json_path: Path, db: SkillMetricsStore, folder: Path) -> None:
+def test_a_cut_over_leaves_the_database_as_the_only_source(
+    json_path: Path, db: SkillMetricsStore, folder: Path
+) -> None:
     report = cut_over(json_path, db, folder, timezone=UTC)
     assert (report.stats.invocations_migrated, report.database_backup.total_invocations) == (10, 0)
     assert not json_path.exists()
@@ -254,7 +259,7 @@ def test_a_cut_over_that_would_lose_something_is_refused_unless_that_is_accepted
     json_path: Path, db: SkillMetricsStore, folder: Path
 ) -> None:
     write(json_path, *ROWS, {"skill_name": "lint"})
-    with pytest.raises(InvalidRecord, match="1 rows cannot be used"):
+    with pytest.raises(InvalidRecord, match="1 row unusable"):
         cut_over(json_path, db, folder, timezone=UTC)
     assert (json_path.exists(), db.get_all_metrics(), read_state(folder).phase) == (True, {}, "json")
     cut_over(json_path, db, folder, timezone=UTC, accept_losses=True)

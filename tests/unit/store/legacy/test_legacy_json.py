@@ -40,7 +40,7 @@ def read(payload: Any) -> LegacyFile:
         {"skills": [{"skill_name": "lint", "invocations": [ROW]}]},
     ],
 )
-def test_every_layout_gives_the_same_use(payload: Any) -> None:
+def test_every_layout_gives_the_same_invocation(payload: Any) -> None:
     found = read(payload)
     (use,) = found.uses
     assert found.refused == []
@@ -51,12 +51,12 @@ def test_every_layout_gives_the_same_use(payload: Any) -> None:
     assert use.outcome.follow_up_actions == ["git commit"]
 
 
-def test_totals_without_uses_are_told_as_they_are() -> None:
+def test_totals_without_invocations_are_kept_as_they_are() -> None:
     assert read({"lint": TOTALS, "version": 1}).aggregates == {"lint": TOTALS}
 
 
 @pytest.mark.parametrize("payload", ["text", 3, None, {"something": "else"}])
-def test_what_is_no_tracking_file_is_refused_as_a_whole(payload: Any) -> None:
+def test_a_file_without_tracking_data_is_refused(payload: Any) -> None:
     with pytest.raises(InvalidRecord):
         read(payload)
 
@@ -64,9 +64,9 @@ def test_what_is_no_tracking_file_is_refused_as_a_whole(payload: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"skill_name": None}, "which skill"),
-        ({"skill_name": " "}, "which skill"),
-        ({"invoked_at": None}, "when the use began"),
+        ({"skill_name": None}, "has no skill name"),
+        ({"skill_name": " "}, "has no skill name"),
+        ({"invoked_at": None}, "has no start time"),
         ({"invoked_at": "yesterday"}, "not an ISO 8601 time"),
         ({"duration_seconds": -1}, "duration is -1"),
         ({"duration_seconds": float("nan")}, "duration is nan"),
@@ -85,7 +85,7 @@ def test_a_row_that_cannot_be_used_is_named_with_the_reason(change: dict[str, An
     assert said in reason
 
 
-def test_a_second_row_of_one_id_is_refused() -> None:
+def test_a_second_row_with_the_same_id_is_refused() -> None:
     found = read([ROW | {"id": "a"}, ROW | {"id": "a", "skill_name": "other"}])
     assert [place for place, _ in found.refused] == ["[1]"]
 
@@ -101,7 +101,7 @@ def test_a_second_row_of_one_id_is_refused() -> None:
         ({"completed": None}, None),
     ],
 )
-def test_the_end_is_read_from_what_the_row_says(told: dict[str, Any], outcome: str | None) -> None:
+def test_the_outcome_is_read_from_whichever_field_has_it(told: dict[str, Any], outcome: str | None) -> None:
     (use,) = read([{"skill_name": "lint", "invoked_at": "2025-01-01"} | told]).uses
     assert (use.outcome.outcome if use.outcome else None) == outcome
 
@@ -123,7 +123,7 @@ def test_the_id_of_a_row_does_not_depend_on_the_time_zone() -> None:
     assert first.invocation.id == second.invocation.id
 
 
-def test_what_python_writes_is_read_although_it_is_not_json(tmp_path: Path) -> None:
+def test_what_python_writes_is_read_even_where_it_is_not_json(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps([ROW, ROW | {"duration_seconds": float("nan")}]), "utf-8")
     found = read_legacy_file(path)
@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None
 # --- tracking in the file ------------------------------------------------------------------------------------
 
 
-def test_the_tracker_gives_metrics_as_an_object(tmp_path: Path) -> None:
+def test_the_tracker_returns_metrics_as_an_object(tmp_path: Path) -> None:
     tracker = LegacyJsonTracker(tmp_path / "metrics.json")
     tracker.track_invocation("lint", "quick")(completed=True, follow_up_actions=["commit"], duration_seconds=2.0)
     tracker.track_invocation("lint")(completed=False, error_type="ValueError")
@@ -156,7 +156,7 @@ def test_the_tracker_gives_metrics_as_an_object(tmp_path: Path) -> None:
     assert tracker.get_skill_metrics("nobody") is None
 
 
-def test_no_use_is_lost_between_threads(tmp_path: Path) -> None:
+def test_no_invocation_is_lost_between_threads(tmp_path: Path) -> None:
     tracker = LegacyJsonTracker(tmp_path / "metrics.json")
     threads = [threading.Thread(target=lambda: tracker.track_invocation("lint")(completed=True)) for _ in range(12)]
     for thread in threads:
@@ -168,7 +168,7 @@ def test_no_use_is_lost_between_threads(tmp_path: Path) -> None:
     assert (metrics.total_invocations, metrics.completed_invocations) == (12, 12)
 
 
-def test_the_file_keeps_what_the_tracker_does_not_know(tmp_path: Path) -> None:
+def test_the_file_keeps_fields_that_the_tracker_does_not_know(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps({"invocations": [ROW], "skills": {"old": TOTALS}, "version": 3}), "utf-8")
     tracker = LegacyJsonTracker(path)
