@@ -14,7 +14,7 @@ from service.settings import Settings
 from service.work.sessions import end_idle_sessions
 from store.contract.operations import BackupReport
 from store.protocol import Store
-from store.sqlite import KEPT, list_backups, next_backup, prune_backups
+from store.sqlite import KEPT, list_backups, next_backup, prune_backups, remove_leftovers
 
 # Longer limits mean never, and a time so long ago cannot be computed.
 _MOST_HOURS: Final = 1e7
@@ -42,6 +42,7 @@ def sweep(store: Store, learning: Learning, settings: Settings) -> Sweep:
     # Searches learn what is new; this is for what an import left behind. It comes before forgetting: what was learnt
     # from a query outlives the query.
     learning.learn_all()
+    remove_leftovers(settings.backups_dir)
     searches = uses = 0
     if settings.keep_searches_days is not None:
         old = store.forget_queries(timedelta(days=settings.keep_searches_days))
