@@ -133,9 +133,6 @@ class Metrics(Protocol):
     def tallies(self, skill_names: Sequence[str]) -> dict[str, Tally]:
         """Return what ranking needs of these skills; those never used are left out."""
 
-    def overall_tally(self) -> tuple[int, int]:
-        """Return (completed, finished) over every skill."""
-
     def summary(self) -> MetricsSummary:
         """Return the dashboard's row, refreshed if the log has grown since.
 
