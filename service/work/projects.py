@@ -86,7 +86,7 @@ def record_progress_update(store: Store, update: NewProgressUpdate) -> RecordedU
             return RecordedUpdate(update=recorded, signals=signals, new=False)
         skill_ids = _scope(transaction, recorded.project_id)
         said = {"content": " ".join(recorded.content.split())[:_CONTEXT_CHARACTERS]}
-        signals = _emit(store, transaction, "update", recorded.id, recorded.user_id, skill_ids, said)
+        signals = _emit(store, transaction, "update", recorded.id, recorded.user_id, skill_ids, context=said)
         return RecordedUpdate(update=recorded, signals=signals, new=True)
 
     return store.transaction(work)
@@ -103,6 +103,7 @@ def _emit(
     source_id: str,
     user_id: str,
     ids: list[int],
+    *,
     context: dict[str, str] | None = None,
 ) -> SignalOutcome:
     return emit_skill_signals(
