@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.work.sessions import end_idle_sessions
 from store.contract.operations import BackupReport
 from store.protocol import Store
-from store.sqlite import KEPT, list_backups, next_backup, prune_backups
+from store.sqlite import KEPT, list_backups, next_backup, prune_backups, remove_leftovers
 
 # Longer limits mean never, and a time so long ago cannot be computed.
 _MOST_HOURS: Final = 1e7
@@ -52,6 +52,7 @@ def sweep(store: Store, learning: Learning, settings: Settings) -> Sweep:
     # Searches learn from new outcomes themselves; this covers what an import left. It comes before forgetting, because
     # what was learned from a query outlives the query.
     learning.learn_all()
+    remove_leftovers(settings.backups_dir)
     searches = uses = 0
     if settings.keep_searches_days is not None:
         old = store.forget_queries(timedelta(days=settings.keep_searches_days))

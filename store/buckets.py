@@ -1,4 +1,4 @@
-"""Time cut into buckets that begin at whole UTC minutes, hours, days or weeks."""
+"""Divides time into buckets that begin at whole UTC minutes, hours, days or weeks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ WEEK_OFFSET_S: Final = 3 * 86_400
 
 
 def bucket_starts(since: datetime, until: datetime, bucket: Bucket) -> list[datetime]:
-    """Return the beginnings of the buckets that [since, until) touches, and of the one before them, oldest first.
+    """Return the starts of the buckets that [since, until) overlaps, and of the one before them, oldest first.
 
     Raises
     ------
     InvalidRecord
-        When there is nothing between the two, or there are more than `MAX_BUCKETS`.
+        When the period is empty, or needs more than `MAX_BUCKETS` buckets.
     """
     if since >= until:
         raise InvalidRecord("the period is empty: `since` must be earlier than `until`", field="since")
     step, offset = BUCKET_S[bucket], WEEK_OFFSET_S if bucket == "week" else 0
     first = (int(since.timestamp()) + offset) // step
-    # The end is not part of the period: a bucket that begins there is not touched.
+    # The end is not part of the period, so a bucket that begins there does not count.
     last = (int(until.timestamp()) + offset - (until.microsecond == 0)) // step
     if last - first >= MAX_BUCKETS:
         raise InvalidRecord(

@@ -1,4 +1,4 @@
-"""One clock and one way to write a time: UTC text of fixed width, which compares as time does."""
+"""The clock, and the form in which times are stored: UTC text of fixed width, which sorts as time does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def system_clock() -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """Write `moment` as 27 characters, such as ``2026-01-31T23:59:59.000000Z``; a naive one is taken as UTC."""
+    """Return `moment` as 27 characters, such as ``2026-01-31T23:59:59.000000Z``; a naive time is taken as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     # strftime does not pad years below 1000 on every platform; isoformat always does.
     return aware.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -33,7 +33,7 @@ def read_time(text: str) -> datetime:
     Raises
     ------
     InvalidRecord
-        When `text` is not such a time.
+        When `text` is not an ISO 8601 time.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -44,6 +44,6 @@ def read_time(text: str) -> datetime:
 
 
 def normalise_time(text: str) -> str:
-    """Write any ISO 8601 time in the store's form."""
+    """Return any ISO 8601 time in the store's form."""
     moment = read_time(text)
     return text if _STORED.fullmatch(text) else format_time(moment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Final
 
@@ -15,6 +16,7 @@ _INVISIBLE: Final = re.compile(
 _WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
+@lru_cache(maxsize=4096)
 def fold_name(name: str) -> str:
     """Return one text for all spellings of a name: NFC, NFD and full width, cases, and ways to separate words."""
     visible = _INVISIBLE.sub("", unicodedata.normalize("NFKC", name))

@@ -13,6 +13,7 @@ from store.protocol import Store
 
 # How strong each kind of evidence is; only ranking reads it. Joining is an intention, completing is work done.
 _WEIGHTS: Final[dict[SignalType, float]] = {"joined": 0.5, "update": 1.0, "completed": 2.0}
+_CONTEXT_CHARACTERS: Final = 200
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +85,8 @@ def record_progress_update(store: Store, update: NewProgressUpdate) -> RecordedU
             signals = SignalOutcome(inserted=0, skipped=0, reason="recorded before under this idempotency key")
             return RecordedUpdate(update=recorded, signals=signals, new=False)
         skill_ids = _scope(transaction, recorded.project_id)
-        signals = _emit(store, transaction, "update", recorded.id, recorded.user_id, skill_ids)
+        said = {"content": " ".join(recorded.content.split())[:_CONTEXT_CHARACTERS]}
+        signals = _emit(store, transaction, "update", recorded.id, recorded.user_id, skill_ids, context=said)
         return RecordedUpdate(update=recorded, signals=signals, new=True)
 
     return store.transaction(work)
@@ -95,7 +97,14 @@ def _scope(transaction: WorkTransaction, project_id: str) -> list[int]:
 
 
 def _emit(
-    store: Store, transaction: WorkTransaction, signal_type: SignalType, source_id: str, user_id: str, ids: list[int]
+    store: Store,
+    transaction: WorkTransaction,
+    signal_type: SignalType,
+    source_id: str,
+    user_id: str,
+    ids: list[int],
+    *,
+    context: dict[str, str] | None = None,
 ) -> SignalOutcome:
     return emit_skill_signals(
         store,
@@ -103,6 +112,7 @@ def _emit(
         source_type="update" if signal_type == "update" else "project",
         source_id=source_id,
         signal_type=signal_type,
+        context=context,
         skill_ids=ids,
         weight=_WEIGHTS[signal_type],
         transaction=transaction,

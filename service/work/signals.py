@@ -51,7 +51,8 @@ def emit_skill_signals(  # noqa: PLR0913  the parameters of the contract
         Who worked, and the event that shows it: ``project`` (joined, completed) or ``update`` (update) with the id of
         the project or progress update. Without one of them nothing is written.
     context : dict, optional
-        Kept with the signals; no chart reads it.
+        Kept with the signals and shown by their activity, so that a reader sees what happened: for an update, how its
+        text begins. No chart counts it.
     skill_ids : sequence of int, optional
         The skills of the project's scope. Without any nothing is written; an id that comes twice counts once, one
         that the project has not declared is skipped.

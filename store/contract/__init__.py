@@ -1,1 +1,1 @@
-"""The contract of every backend: the records and the port of each subject, one module a subject."""
+"""The contract that every backend implements: records and ports, one module for each subject."""

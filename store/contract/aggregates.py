@@ -17,9 +17,9 @@ NO_PROJECT: Final = ""
 
 
 class SourceRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading one database did: rows that were new in its logs, and the days they touched.
+    """What counting one database did: the rows that were new in its logs, and the days they belong to.
 
-    `anew` means that the database had been put back to an earlier state, so that all of it was read again.
+    `anew` means that the database had been restored to an earlier state, so that all of it was counted again.
     """
 
     store_id: str
@@ -32,7 +32,7 @@ class SourceRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricsSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A database whose uses are counted here, and up to which of its invocations."""
+    """A database whose uses are counted here, and the invocation up to which they are."""
 
     id: int
     store_id: str
@@ -43,7 +43,7 @@ class MetricsSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricsFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows to look at; every field that is given narrows. Both days are included."""
+    """Which rows to select; every field that is set narrows the selection. Both days are included."""
 
     project_id: str | None = None
     skill_name: str | None = None
@@ -52,9 +52,9 @@ class MetricsFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """One skill in one project on one day, as one database has it.
+    """The uses of one skill in one project on one day, from one database.
 
-    `reporters` are distinct users, or sessions where no user is told, or else single uses.
+    `reporters` counts distinct users, sessions where there is no user, and single uses where there is neither.
     """
 
     day: str
@@ -86,9 +86,9 @@ class DayExposure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectSkillTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """A skill in a project over some days. `source_id` is told only of uses without a project.
+    """The uses of one skill in one project over a period. `source_id` is set only for uses without a project.
 
-    `reporter_days` is the sum of each day's reporters; `finished` leaves out what was cancelled; `finished_days` are
+    `reporter_days` is the sum of each day's reporters; `finished` excludes cancelled uses; `finished_days` are
     days on which something finished, and `squares` is the sum over them of completed² / finished. `users` are the
     distinct users from the first day up to now.
     """
@@ -108,7 +108,7 @@ class ProjectSkillTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkillDayTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """A skill on one day, over projects; `finished` leaves out what was cancelled."""
+    """The uses of one skill on one day, over all projects; `finished` excludes cancelled uses."""
 
     skill_name: str
     day: str
@@ -119,7 +119,7 @@ class SkillDayTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkillSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """From when to when a skill was used, and on how many days of these."""
+    """The first and last day on which a skill was used, and on how many days it was."""
 
     skill_name: str
     first_day: str
@@ -138,9 +138,9 @@ class ExposureTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnansweredSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """A search that found nothing that fits, and that no completed use came from.
+    """A search that found nothing suitable and led to no completed use.
 
-    `query` is None where words are not kept; `asker` is the user, or else the session, or else the search.
+    `query` is None where queries are not kept; `asker` is the user, else the session, else the search.
     """
 
     search_id: str
@@ -155,58 +155,58 @@ class UnansweredSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Aggregates(Protocol):
-    """Counts uses by project, skill and day, of this database and of others, and reads what they come to."""
+    """Counts the uses in this database and in others by project, skill and day, and reads the totals."""
 
     def store_id(self) -> str:
-        """Return who this database is. Its copies have the same id."""
+        """Return this database's id. Copies of it have the same one."""
 
     def identify_source(self, source: Path) -> str:
-        """Return the id of another database, which is only read. Raises `SourceUnreadable`."""
+        """Return the id of another database, which is never written to. Raises `SourceUnreadable`."""
 
     def aggregate(self, source: Path | None = None) -> SourceRun:
-        """Count what a database's logs have that is not counted yet; None means this database.
+        """Count what is new in a database's logs; None means this database.
 
-        One unit: whatever stops it, all or nothing of it is counted, and doing it again changes nothing. Days whose
-        uses were started or finished since are counted anew from the log, so order of arrival does not matter. A
-        database that was put back to an earlier state is counted anew as a whole. The other database is read on one
+        One unit: all or nothing of it is counted, and repeating it changes nothing. Days whose
+        uses were started or finished since are counted again from the log, so the order of arrival does not matter. A
+        database that was restored to an earlier state is counted again as a whole. The other database is read on one
         snapshot; it is never migrated or written to, and its writers do not wait.
 
         Raises
         ------
         SourceUnreadable
-            When `source` is missing, locked, damaged, no database of skillrank, or has another schema.
+            When `source` is missing, locked, damaged, not a skillrank database, or has another schema.
         """
 
     def metrics_sources(self) -> list[MetricsSource]:
-        """Return the databases that were counted, in the order in which they came."""
+        """Return the databases that were counted, in the order in which they were added."""
 
     def aggregate_revision(self) -> int:
         """Return a number that grows with every run of `aggregate` that counted something."""
 
     def last_day(self, *, until: str) -> str | None:
-        """Return the last day up to `until` on which anything was used, None without one."""
+        """Return the last day up to `until` on which any skill was used, None if there is none."""
 
     def day_metrics(self, wanted: MetricsFilter, *, limit: int = 100, offset: int = 0) -> list[DayMetrics]:
         """Return counts, newest day first, then by skill, project and database."""
 
     def day_exposures(self, wanted: MetricsFilter, *, limit: int = 100, offset: int = 0) -> list[DayExposure]:
-        """Return how often skills were listed and taken, newest day first, then by skill, position and project."""
+        """Return how often skills were listed and chosen, newest day first, then by skill, position and project."""
 
     def project_skill_totals(self, wanted: MetricsFilter) -> list[ProjectSkillTotal]:
-        """Return each skill in each project, by project and skill."""
+        """Return the totals of each skill in each project, ordered by project and skill."""
 
     def skill_day_totals(self, wanted: MetricsFilter) -> list[SkillDayTotal]:
-        """Return each skill on each day on which it was used, by skill and day."""
+        """Return the totals of each skill on each day on which it was used, ordered by skill and day."""
 
     def skill_spans(self, wanted: MetricsFilter) -> list[SkillSpan]:
-        """Return when each skill was used first and last, by skill."""
+        """Return when each skill was first and last used, ordered by skill."""
 
     def exposure_totals(self, wanted: MetricsFilter) -> list[ExposureTotal]:
-        """Return how often skills were listed and taken, by skill and position."""
+        """Return how often skills were listed and chosen, ordered by skill and position."""
 
     def unanswered_searches(self, wanted: MetricsFilter, *, limit: int) -> list[UnansweredSearch]:
-        """Return the newest searches of this database that nothing fitted, newest first.
+        """Return this database's searches that found nothing suitable, newest first.
 
-        Those whose query was forgotten, or from which a use came that was completed, are left out. The skill of
-        `wanted` does not matter.
+        Searches whose query was forgotten, or which led to a completed use, are excluded. The skill in `wanted` is
+        ignored.
         """

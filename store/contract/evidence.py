@@ -1,4 +1,4 @@
-"""What ranking has learnt from outcomes, and the weights it ranks with."""
+"""What ranking has learnt from outcomes, and the weights with which it ranks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ AffinityKind = Literal["after", "phase"]
 
 
 class OutcomeToLearn(msgspec.Struct, frozen=True, kw_only=True):
-    """One outcome with what surrounds it, as ranking learns from it.
+    """One outcome and its context, from which ranking learns.
 
-    `query_vector` is float32, made by `model_id`; None for a use without a known query. The last four are told of
-    completed uses only: the list that was served for its search, the skills taken from that list up to then, and the
-    skills that succeeded in the same session shortly before and after.
+    `query_vector` is float32, made by `model_id`; None for a use without a known query. The last four fields are
+    set for completed uses only: the list that was served for its search, with what the client considered; the skills
+    chosen from that list up to then; and the skills that succeeded in the same session shortly before and after.
     """
 
     seq: int
@@ -40,7 +40,7 @@ class OutcomeToLearn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryCell(msgspec.Struct, frozen=True, kw_only=True):
-    """Queries that lie close together; `vector_sum` is float32. `id` is given by the store."""
+    """A group of similar queries; `vector_sum` is float32. The store assigns `id`."""
 
     id: int | None = None
     model_id: str
@@ -60,7 +60,7 @@ class EvidenceSum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AffinityCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Weighted successes of a skill after another one, or in a phase; an empty name stands for all."""
+    """Weighted successes of a skill after another skill or in a phase; an empty name stands for all of them."""
 
     kind: AffinityKind
     context: str
@@ -69,7 +69,7 @@ class AffinityCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Which content a served skill has now, and its category."""
+    """The current version and category of a served skill."""
 
     skill_name: str
     version: int | None
@@ -77,9 +77,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvidenceChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What changed since a reader looked last; `anew` means that it must forget what it holds.
+    """What changed since a reader last looked; `anew` means that it must discard what it holds.
 
-    `sums` are (skill_name, version, cell id or -1, slot, *sums), absolute, each under the name its skill has now.
+    `sums` are (skill_name, version, cell id or -1, slot, *sums), absolute, each under the skill's present name.
     """
 
     epoch: int
@@ -92,7 +92,7 @@ class EvidenceChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LearntWeights(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights that were adopted, with the report that spoke for them."""
+    """Weights that were adopted, with the report that justified them."""
 
     version: str
     weights: dict[str, Any]
@@ -101,7 +101,7 @@ class LearntWeights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished use of a skill that was taken from a served list, with that list."""
+    """A finished use of a skill that was chosen from a served list, with that list."""
 
     search_id: str
     reporter: str
@@ -111,12 +111,12 @@ class RecordedChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LearntEvidence(Protocol):
-    """What ranking has learnt from outcomes: sums that only grow, so outcomes may be learnt in any order."""
+    """What ranking has learnt from outcomes, as sums that only grow: outcomes may be learnt in any order."""
 
     def outcomes_to_learn(self, *, limit: int) -> tuple[int, list[OutcomeToLearn]]:
         """Return the number of the newest outcome learnt, and at most `limit` of those after it, in order.
 
-        A use without a search whose query was asked in some search has that search's vector.
+        A use without a search has the vector of any search with the same query.
         """
 
     def add_evidence(
@@ -128,37 +128,37 @@ class LearntEvidence(Protocol):
         sums: Sequence[EvidenceSum],
         affinities: Sequence[AffinityCount],
     ) -> bool:
-        """Add what the outcomes after number `after`, up to and including `upto`, amount to, as one unit.
+        """Add the sums of the outcomes after number `after`, up to and including `upto`, as one unit.
 
-        Return False, having changed nothing, when the newest outcome learnt is not `after`: somebody else has learnt
-        them meanwhile. Every query of `sums` is among `cells`. Raises `StoreUnavailable` rather than wait for a lock
-        that another program holds.
+        Return False and change nothing when the newest outcome learnt is not `after`: another process has learnt
+        them in the meantime. Every query of `sums` is among `cells`. Raises `StoreUnavailable` rather than wait for a
+        lock that another program holds.
         """
 
     def evidence_since(self, epoch: int, revision: int, catalogue_seq: int) -> EvidenceChange:
         """Return everything that changed since a reader saw this epoch, revision and state of the catalogue.
 
-        Sums are whole, not differences. A removed skill's evidence is given under the name that its document has
-        taken since, if any. Of another epoch, or with -1, everything is returned.
+        Sums are totals, not differences. A removed skill's evidence is returned under the name that its document has
+        now, if any. For another epoch, or with -1, everything is returned.
         """
 
     def affinities(self, kind: AffinityKind, context: str, skill_names: Sequence[str]) -> dict[tuple[str, str], float]:
         """Return weighted successes by (context, skill): for `context` and for '' (all), these skills and '' (all)."""
 
     def last_success(self, session_id: str) -> str | None:
-        """Return the skill whose use was completed last in a session, None without one."""
+        """Return the skill that was last completed in a session, None if there is none."""
 
     def forget_evidence(self) -> None:
-        """Forget all evidence, to be learnt anew from the log."""
+        """Discard all evidence, so that it is learnt again from the log."""
 
     def recorded_choices(self, *, limit: int) -> list[RecordedChoice]:
-        """Return the newest `limit` finished uses that came from a served list, newest first.
+        """Return at most `limit` finished uses that were chosen from a served list, newest first.
 
-        The reporter is the user, or else the session.
+        The reporter is the user, else the session.
         """
 
     def learnt_weights(self) -> LearntWeights | None:
-        """Return the weights adopted last, None while those of the release rank."""
+        """Return the weights that were last adopted, None while the release's own are in use."""
 
     def adopt_weights(self, version: str, weights: dict[str, Any], report: dict[str, Any]) -> None:
-        """Rank with these weights from now on; those of an earlier version may come back."""
+        """Rank with these weights from now on. An earlier version may be adopted again."""

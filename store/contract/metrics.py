@@ -1,4 +1,4 @@
-"""What the log adds up to."""
+"""Metrics of skills, derived from the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Bucket = Literal["minute", "hour", "day", "week"]
 
 
 class SkillMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log adds up to for one skill. Rates are percentages, None while nothing has finished."""
+    """The metrics of one skill. Rates are percentages, None while no use has finished."""
 
     skill_name: str
     total_invocations: int
@@ -39,7 +39,7 @@ class SkillMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """What ranking needs of a skill's history, without its maps."""
+    """The part of a skill's metrics that ranking needs."""
 
     skill_name: str
     completed: int
@@ -53,7 +53,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def finished(self) -> int:
-        """How many uses ended, in whatever way."""
+        """The number of uses that ended, with any outcome."""
         return self.completed + self.failed + self.abandoned + self.cancelled
 
     @property
@@ -70,7 +70,7 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricsSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The dashboard's one row."""
+    """The totals over all skills."""
 
     total_skills: int
     total_invocations: int
@@ -97,7 +97,7 @@ class TimelineBucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkflowPath(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow path of a skill, with how often it was taken."""
+    """A workflow path of a skill, with the number of uses that took it."""
 
     skill_name: str
     workflow_path: str
@@ -106,7 +106,7 @@ class WorkflowPath(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionSkill(msgspec.Struct, frozen=True, kw_only=True):
-    """One skill in one session."""
+    """The uses of one skill in one session."""
 
     session_id: str
     skill_name: str
@@ -119,7 +119,7 @@ class SessionSkill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(Protocol):
-    """What the log adds up to, equal at every moment to a recomputation from it."""
+    """Metrics that always equal a recomputation from the log."""
 
     def skill_metrics(self, skill_name: str) -> SkillMetrics | None:
         """Return one skill's metrics, None for a skill that was never used.
@@ -128,40 +128,37 @@ class Metrics(Protocol):
         """
 
     def all_metrics(self) -> list[SkillMetrics]:
-        """Return the metrics of every skill ever used, most used first, then by name."""
+        """Return the metrics of every skill ever used, most used first, then ordered by name."""
 
     def tallies(self, skill_names: Sequence[str]) -> dict[str, Tally]:
-        """Return what ranking needs of these skills; those never used are left out."""
-
-    def overall_tally(self) -> tuple[int, int]:
-        """Return (completed, finished) over every skill."""
+        """Return the tallies of these skills by name; skills that were never used are absent."""
 
     def summary(self) -> MetricsSummary:
-        """Return the dashboard's row, refreshed if the log has grown since.
+        """Return the totals over all skills as of now.
 
-        A refreshed row is kept behind the answer, so another call at the same moment may refresh it too.
+        They are kept, and computed again only when the log has grown.
         """
 
     def timeline(self, skill_name: str, *, window: timedelta, bucket: Bucket) -> list[TimelineBucket]:
-        """Return a bucket for each stretch of the window up to now, empty ones included, oldest first."""
+        """Return the buckets of the window up to now, empty ones included, oldest first."""
 
     def search_workflow_paths(self, text: str, *, limit: int = 100) -> list[WorkflowPath]:
-        """Return workflow paths that hold every word of `text` (plain words, prefixes match), most used first."""
+        """Return workflow paths that contain every word of `text` (plain words; prefixes match), most used first."""
 
     def session_skills(self, session_id: str) -> list[SessionSkill]:
-        """Return what one session used, most used first."""
+        """Return the skills that a session used, most used first."""
 
     def refresh_percentiles(self, skill_names: Sequence[str]) -> None:
         """Recompute p50, p95 and p99 of the durations of completed uses."""
 
     def refresh_stale_percentiles(self) -> int:
-        """Recompute the percentiles of every skill with completed uses that they leave out; return how many.
+        """Recompute the percentiles of every skill that has completed uses since; return the number of skills.
 
-        Ending a session does this for the skills of the session; uses without one are left to this.
+        Ending a session does this for the skills of that session.
         """
 
     def first_difference(self) -> str | None:
-        """Recompute everything from the log; return the first difference in words, None when all is equal."""
+        """Recompute every metric from the log and return the first difference in words, None when there is none."""
 
     def rebuild(self) -> None:
-        """Derive every metric anew from the log."""
+        """Replace every metric by what the log gives."""

@@ -9,7 +9,7 @@ import msgspec
 
 
 class SlowQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A query of this process that took longer than 100 ms: how often, and the worst."""
+    """A query that took longer than 100 ms in this process: how often, and its worst time."""
 
     name: str
     count: int
@@ -18,9 +18,9 @@ class SlowQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LockWaits(msgspec.Struct, frozen=True, kw_only=True):
-    """Waits of this process for another one's write lock, of more than 100 ms: how many, and the longest.
+    """How often this process waited longer than 100 ms for the write lock, and the longest wait.
 
-    One that has not ended is included; `last_at` is when the last one ended.
+    A wait in progress is included; `last_at` is when the last one ended.
     """
 
     count: int
@@ -29,7 +29,7 @@ class LockWaits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A backup that was written, opened and checked; `sha256` is that of the file."""
+    """A backup that was written and checked; `sha256` is the checksum of the file."""
 
     path: str
     sha256: str
@@ -41,9 +41,9 @@ class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestoreReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A restore that was done; `kept` is where the database before lies now, None when there was none.
+    """A completed restore; `kept` is where the previous database is now, None when there was none.
 
-    `checksum_verified` is False when no checksum lay beside the backup.
+    `checksum_verified` is False when there was no checksum beside the backup.
     """
 
     database: str
@@ -56,11 +56,11 @@ class RestoreReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """The store's state at one moment. `problems` is empty when all is well.
+    """The state of the store. `problems` is empty when all is well.
 
-    `size_bytes` is the database file without its log, which has `wal_bytes`; `slow_queries` are those of this process.
-    `served_skills` are found by search; `total_skills` also counts those whose document was removed and those that a
-    project declared without one; `used_skills` are all names with a recorded use.
+    `size_bytes` is the size of the database file without its write-ahead log, which has `wal_bytes`. `slow_queries` and
+    `lock_waits` are those of this process. `served_skills` are found by search; `total_skills` also counts those whose
+    document was removed and those that a project declared without one; `used_skills` are all names with a recorded use.
     """
 
     backend: str
@@ -81,21 +81,24 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operations(Protocol):
-    """Keeping the store well."""
+    """Health, checks and backups of the store."""
 
     def health(self) -> StoreHealth:
-        """Return sizes, counts and what is wrong, as far as that can be told in a moment."""
+        """Return sizes, counts and the problems that can be found quickly.
+
+        Also answers while another program holds the write lock, and when the database was deleted or replaced.
+        """
 
     def check(self) -> list[str]:
-        """Read everything, and return what is wrong in words, nothing when all is well.
+        """Read the whole database and return its problems in words; none when all is well.
 
-        Looks at the files' integrity, at references, at the schema, at the index against the catalogue, and at the
-        metrics against the log.
+        Checks the integrity of the file, the references, the schema, the index against the catalogue, and the metrics
+        against the log.
         """
 
     def backup(self, target: Path) -> BackupReport:
-        """Write a checked copy of one moment's state to `target` while reading and writing go on.
+        """Write a consistent, checked copy to `target` while reads and writes go on.
 
-        Raises `InvalidRecord` when `target` exists, and `StoreUnavailable` when the copy cannot be written or does
-        not pass its check; nothing is left behind then.
+        An existing file is never overwritten. Raises `InvalidRecord` when `target` exists, and `StoreUnavailable` when
+        the copy cannot be written or fails its check; nothing is left behind then.
         """

@@ -20,7 +20,11 @@ MENTORSHIP_TRANSITIONS: Final[dict[MentorshipStatus, frozenset[MentorshipStatus]
 
 
 class NewProject(msgspec.Struct, frozen=True, kw_only=True):
-    """A project to declare; `id` None lets the store make one. What `metadata` holds is kept and never read."""
+    """A project to declare; without an `id` the store makes one.
+
+    `paths` are its folders: a use without a project belongs to the one that has the longest folder above its path.
+    `metadata` is kept for the client and returned, never read.
+    """
 
     name: str
     id: str | None = None
@@ -29,7 +33,7 @@ class NewProject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
-    """A body of work."""
+    """A project and its folders."""
 
     id: str
     name: str
@@ -40,7 +44,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkillDeclaration(msgspec.Struct, frozen=True, kw_only=True):
-    """A skill that belongs to a project's scope, by id or by name; `category` is for one that is new by that name."""
+    """A skill of a project's scope, by id or by name; `category` applies when the name is new to the catalogue."""
 
     skill_id: int | None = None
     skill_name: str | None = None
@@ -58,7 +62,7 @@ class ProjectSkill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectMember(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who takes part in a project."""
+    """A user who takes part in a project."""
 
     project_id: str
     user_id: str
@@ -66,7 +70,7 @@ class ProjectMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """Work to record; the key makes the same update of the same user and project one update."""
+    """Progress to record. An update with the same key, user and project is recorded once."""
 
     project_id: str
     user_id: str
@@ -75,7 +79,7 @@ class NewProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """Work that a user did in a project, in their words."""
+    """Progress of a user in a project, in their words."""
 
     seq: int
     id: str
@@ -87,7 +91,7 @@ class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewMentorshipSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A mentorship session to record; `id` None lets the store make one."""
+    """A mentorship session to record; without an `id` the store makes one."""
 
     intern_id: str
     mentor_id: str
@@ -98,7 +102,7 @@ class NewMentorshipSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MentorshipSession(msgspec.Struct, frozen=True, kw_only=True):
-    """Two people who met, and what about. It is context, never evidence."""
+    """A mentorship session between two people. It never counts as evidence."""
 
     seq: int
     id: str
@@ -111,31 +115,31 @@ class MentorshipSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkTransaction(Protocol):
-    """Writes that become durable together or not at all, at one moment. Of use only while its `work` runs."""
+    """Writes that become durable together or not at all. Usable only while its `work` runs."""
 
     def add_project(self, project: NewProject) -> tuple[Project, bool]:
         """Declare a project; the same id with the same content returns what is recorded.
 
-        Returns the project and whether this call added it. Raises `Conflict` when the id stands for another one.
+        Returns the project and whether this call added it. Raises `Conflict` when the id belongs to another project.
         """
 
     def declare_skills(
         self, project_id: str, skills: Sequence[SkillDeclaration], *, add_missing: bool
     ) -> list[ProjectSkill]:
-        """Make `skills` the whole scope of a project; signals that were emitted before stay.
+        """Make `skills` the whole scope of a project; signals emitted before are kept.
 
-        A name that the catalogue does not have becomes a skill without a document when `add_missing`, which search
-        never serves. Raises `NotFound` for an unknown project, an unknown id, and an unknown name otherwise.
+        With `add_missing`, a name that the catalogue does not have becomes a skill without a document, which search
+        never serves. Raises `NotFound` for an unknown project, an unknown id, and otherwise for an unknown name.
         """
 
     def project_skills(self, project_id: str) -> list[ProjectSkill]:
-        """Return the scope of a project, by name. Raises `NotFound`."""
+        """Return the skills of a project's scope, ordered by name. Raises `NotFound`."""
 
     def add_member(self, project_id: str, user_id: str) -> tuple[ProjectMember, bool]:
-        """Let a user take part; return the membership and whether it is new. Raises `NotFound`."""
+        """Add a user to a project; return the membership and whether it is new. Raises `NotFound`."""
 
     def members(self, project_id: str) -> list[ProjectMember]:
-        """Return who takes part, in the order of their ids. Raises `NotFound`."""
+        """Return the members of a project, ordered by id. Raises `NotFound`."""
 
     def complete_project(self, project_id: str) -> tuple[Project, bool]:
         """Mark a project as completed, once; return it and whether this call did it. Raises `NotFound`."""
@@ -144,7 +148,7 @@ class WorkTransaction(Protocol):
         """Record an update; return it and whether it is new.
 
         The same key of the same user and project returns what is recorded. Raises `NotFound` for an unknown project,
-        and `Conflict` when the key stands for another text.
+        and `Conflict` when the key belongs to another text.
         """
 
     def add_mentorship_session(self, session: NewMentorshipSession) -> tuple[MentorshipSession, bool]:
@@ -161,11 +165,11 @@ class WorkTransaction(Protocol):
         """
 
     def add_signals(self, signals: NewSignals) -> SignalInsertion:
-        """Append the signals of one event that are not there yet and whose skill the project has declared.
+        """Append those signals of one event that are new and whose skill the project has declared.
 
-        `service.work.signals.emit_skill_signals` is the only caller. Raises `NotFound` when the source is not recorded
-        (an update of that user, a project of which they are a member), or a skill is not; `InvalidRecord` for
-        mentorship, which the schema refuses.
+        `service.work.signals.emit_skill_signals` is the only caller. Raises `NotFound` when there is no such source (an
+        update by that user, or a project of which they are a member) or skill, and `InvalidRecord` for mentorship,
+        which the schema refuses.
         """
 
 
@@ -175,29 +179,29 @@ class Projects(Protocol):
     def transaction(self, work: Callable[[WorkTransaction], T]) -> T:
         """Run `work` as one unit; return its result when it is durable.
 
-        `work` sees its own writes. It may run more than once before it is committed, so it has no effects besides
-        those on its transaction, and does not call the store.
+        `work` sees its own writes. It may run more than once before it is committed, so it must have no effects other
+        than those on its transaction, and must not call the store.
         """
 
     def project(self, project_id: str) -> Project:
         """Return one project. Raises `NotFound`."""
 
     def projects(self, *, after: str = "", limit: int = 100) -> list[Project]:
-        """Return projects whose id stands after `after`, in the order of their ids."""
+        """Return the projects whose id is greater than `after`, ordered by id."""
 
     def project_skills(self, project_id: str) -> list[ProjectSkill]:
-        """Return the scope of a project, by name. Raises `NotFound`."""
+        """Return the skills of a project's scope, ordered by name. Raises `NotFound`."""
 
     def project_members(self, project_id: str) -> list[ProjectMember]:
-        """Return who takes part, in the order of their ids. Raises `NotFound`."""
+        """Return the members of a project, ordered by id. Raises `NotFound`."""
 
     def progress_update(self, update_id: str) -> ProgressUpdate:
-        """Return one update. Raises `NotFound`."""
+        """Return one progress update. Raises `NotFound`."""
 
     def progress_updates(
         self, *, project_id: str | None = None, user_id: str | None = None, before: int | None = None, limit: int = 100
     ) -> list[ProgressUpdate]:
-        """Return updates, last recorded first; only those whose `seq` is below `before`."""
+        """Return progress updates, last recorded first; with `before`, only those with a smaller `seq`."""
 
     def mentorship_session(self, session_id: str) -> MentorshipSession:
         """Return one mentorship session. Raises `NotFound`."""
@@ -211,4 +215,4 @@ class Projects(Protocol):
         before: int | None = None,
         limit: int = 100,
     ) -> list[MentorshipSession]:
-        """Return mentorship sessions, last recorded first; only those whose `seq` is below `before`."""
+        """Return mentorship sessions, last recorded first; with `before`, only those with a smaller `seq`."""

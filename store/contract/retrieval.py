@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """One skill that may answer a query, with the evidence of both sides.
+    """A skill that may answer a query, with its lexical and semantic scores.
 
     `similarity` is the cosine of the query and the skill's vector, in [-1, 1]; None when there is no vector.
     `bm25` is the lexical score, higher is better; None when the text does not match.
@@ -25,7 +25,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Term(msgspec.Struct, frozen=True):
-    """A word of a text, as the full-text index spells it, and how many documents hold it."""
+    """A word of a text, its stem in the full-text index, and the number of documents that contain it."""
 
     word: str
     stem: str
@@ -33,7 +33,7 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class Retrieval(Protocol):
-    """Finds what may answer a query."""
+    """Finds the skills that may answer a query."""
 
     def candidates(
         self,
@@ -51,7 +51,7 @@ class Retrieval(Protocol):
             The query; matched as plain words, never parsed as query syntax. Terms count as often as they occur.
         vectors : float32 (windows, dimension), rows L2-normalised, or None; or a function that returns them
             A skill's similarity is its vector's cosine with the nearest window. None searches text alone. A function
-            is called once the text has been searched, so a model may make the vectors meanwhile.
+            is called after the text was searched, so that a model may compute the vectors in the meantime.
         depth : int
         category : str, optional
             Only skills of this category.
@@ -59,59 +59,60 @@ class Retrieval(Protocol):
         Returns
         -------
         list of Candidate
-            In the order of skill names; each has its similarity whenever the skill has a vector.
+            Ordered by skill name; each has a similarity if the skill has a vector.
         """
 
     def chunk_similarities(
         self, skill_ids: Sequence[int], vectors: NDArray[np.float32]
     ) -> dict[int, NDArray[np.float32]]:
-        """Return how near the first chunks of these skills' documents are to a query, in the live generation.
+        """Return the cosines of a query and the first chunks of these skills' documents, in the live generation.
 
         Parameters
         ----------
         skill_ids : sequence of int
         vectors : float32 (windows, dimension), rows L2-normalised
-            Vectors of another dimension than the live generation's measure nothing.
+            With another dimension than the live generation's, the result is empty.
 
         Returns
         -------
         dict of int to float32 (chunks,)
             The cosine of each embedded chunk, in order, with its nearest window, in [-1, 1] and exact to 0.001.
-            Skills without such vectors are left out.
+            Skills without chunk vectors are absent.
         """
 
     def terms(self, text: str) -> list[str]:
-        """Return the words of `text` that lexical search looks for, in order, repeated as they occur."""
+        """Return the words of `text` that lexical search uses, in order and with repetitions."""
 
     def similar(self, skill_name: str, *, limit: int) -> list[Candidate]:
-        """Return the skills nearest to a skill by vector, nearest first, itself left out. Raises `NotFound`."""
+        """Return the other skills nearest to a skill by vector, nearest first. Raises `NotFound`."""
 
     def corrections(self, text: str) -> dict[str, str]:
-        """Return the words of a query that no document holds, each with the known word that it is taken for.
+        """Return the words of a query that no document contains, each with the known word that was probably meant.
 
         Empty when every word is known. Words of code, paths, names and numbers are never corrected.
         """
 
     def vocabulary(self, text: str) -> list[Term]:
-        """Return the words of `text` that lexical search looks for, in order, with how many documents hold each."""
+        """Return the words of `text` that lexical search uses, in order, with their numbers of documents."""
 
     def closest_pairs(self, *, least: float, limit: int, skill_name: str | None = None) -> list[tuple[str, str, float]]:
         """Return the pairs of skills whose vectors have a cosine of at least `least`, nearest first, at most `limit`.
 
-        Names in a pair are in their order. With `skill_name`, only its pairs; raises `NotFound` for an unknown one.
+        The names in a pair are in alphabetical order. With `skill_name`, only pairs of that skill; raises `NotFound`
+        for an unknown one.
         """
 
     def resemblance(self, first: str, second: str) -> float | None:
         """Return the estimated share of shingles that two documents have in common (`store.near_duplicates`).
 
-        None when their vectors are too far apart for it to mean anything, or one of them has none.
+        None when one of them has no vector, or their vectors are too far apart for the estimate to be meaningful.
         """
 
     def near_duplicates(self, skill_ids: Sequence[int]) -> list[list[int]]:
         """Return the groups of two or more near-identical skills among these, each in the order of `skill_ids`.
 
-        Told from what the documents say (`store.near_duplicates`), as of now; a skill is in one group at most.
+        Computed from the current documents (`store.near_duplicates`); a skill is in one group at most.
         """
 
     def refresh(self) -> None:
-        """Load what other processes indexed meanwhile. Searches do this by themselves."""
+        """Load what other processes have indexed. Searches do this themselves."""

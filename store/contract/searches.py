@@ -1,4 +1,4 @@
-"""Queries, the lists served for them, and the skills that compete in those lists."""
+"""Queries, the lists that were served for them, and the skills that compete in those lists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ServedSkill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One query and the list that was served for it; `query` is None when texts are kept out of the store."""
+    """One query and the list that was served for it; `query` is None when queries are not kept."""
 
     id: str
     searched_at: str
@@ -42,7 +42,7 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contest(msgspec.Struct, frozen=True):
-    """What happened when two skills stood in one answer: how often each was shown above, taken and completed."""
+    """What happened when two skills were in one answer: how often each was shown first, chosen and completed."""
 
     searches: int
     first_above: int
@@ -53,23 +53,23 @@ class Contest(msgspec.Struct, frozen=True):
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """How many searches and uses lost their query."""
+    """The number of searches and uses whose query was forgotten."""
 
     searches: int
     uses: int
 
 
 class SearchLog(Protocol):
-    """Queries and what was served for them."""
+    """Records queries and the lists that were served for them."""
 
     def record_search(self, search: SearchRecord) -> None:
-        """Keep a search and the list that was served."""
+        """Record a search and the list that was served; return when it is durable."""
 
     def start_recording(self, search: SearchRecord) -> Callable[[], None]:
-        """Begin to keep a search, and return what waits until it is durable, as `record_search` does.
+        """Start to record a search; return a function that waits until it is durable.
 
-        Never raises itself; what is returned raises `StoreUnavailable` when the search cannot be kept within a
-        moment. An answer does not wait for a lock that another program holds.
+        Never raises itself. The function raises `StoreUnavailable` when the search cannot be recorded: an answer does
+        not wait for a lock that another program holds.
         """
 
     def search(self, search_id: str) -> SearchRecord:
@@ -80,20 +80,20 @@ class Overlap(Protocol):
     """Which skills compete in recorded searches."""
 
     def served_together(self, *, limit: int, skill_name: str | None = None) -> list[tuple[str, str]]:
-        """Return the pairs that stood together among the first five most often, in recent searches, most often first.
+        """Return the pairs that were most often among the first five of recent searches together, most frequent first.
 
-        Names in a pair are in their order.
+        The names in a pair are in alphabetical order.
         """
 
     def contests(self, pairs: Sequence[tuple[str, str]]) -> list[Contest]:
-        """Return what happened in the recent searches where both skills of each pair stood among the first five."""
+        """Return what happened in the recent searches in which both skills of a pair were among the first five."""
 
 
 class Retention(Protocol):
-    """Forgets queries. The lists that were served, uses, metrics and learnt evidence stay."""
+    """Forgets queries. Served lists, uses, metrics and learnt evidence are kept."""
 
     def forget_words(self) -> Forgotten:
-        """Keep no query's words any longer, only hashes and vectors."""
+        """Forget the text of all queries; keep their hashes and vectors."""
 
     def forget_queries(self, older_than: timedelta) -> Forgotten:
-        """Forget words, hashes and vectors of all queries that were asked longer ago than `older_than`."""
+        """Forget the text, hash and vector of every query older than `older_than`."""

@@ -1,4 +1,4 @@
-"""What writing signals takes and gives: a module of its own, so that an import rule can say who may write them.
+"""The records for writing signals, in a module of their own so that an import rule restricts who may write them.
 
 `service.work.signals` is the only importer above the store (see ``[tool.importlinter]`` in pyproject.toml).
 """
@@ -13,7 +13,7 @@ from store.contract.signals import SignalType, SourceType
 
 
 class NewSignals(msgspec.Struct, frozen=True, kw_only=True):
-    """One event's signals, one for each skill."""
+    """The signals of one event, one for each skill."""
 
     user_id: str
     source_type: SourceType
@@ -25,7 +25,7 @@ class NewSignals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignalInsertion(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one event's signals: added, there already, or outside the project's scope."""
+    """How many of an event's signals were added, were recorded already, or are outside the project's scope."""
 
     inserted: int
     recorded: int

@@ -1,4 +1,4 @@
-"""Reading signals. A signal's weight is internal, so no record that leaves the store has it."""
+"""Reading signals. A signal's weight is internal: no record that leaves the store has it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SignalType = Literal["joined", "update", "completed"]
 
 
 class SignalFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which signals to look at; every field that is given narrows. `since` is included, `until` is not."""
+    """Which signals to select; every field that is set narrows the selection. `since` is inclusive, `until` is not."""
 
     user_id: str | None = None
     project_id: str | None = None
@@ -26,7 +26,7 @@ class SignalFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkillTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """The signals of one skill; `share` is its part of all that were counted, in (0, 1]."""
+    """The signals of one skill; `share` is its fraction of all that were counted, in (0, 1]."""
 
     skill_name: str
     category: str | None
@@ -44,7 +44,7 @@ class CategoryTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals by skill and by category, largest first, then by name."""
+    """Totals by skill and by category, largest first, then ordered by name."""
 
     total: int
     skills: list[SkillTotal]
@@ -52,7 +52,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MomentumBucket(msgspec.Struct, frozen=True, kw_only=True):
-    """The signals of one bucket of time that begins at `time_bucket`; `change` is against the bucket before it."""
+    """The signals of the bucket that begins at `time_bucket`; `change` compares it with the bucket before."""
 
     time_bucket: str
     signals: int
@@ -60,10 +60,10 @@ class MomentumBucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Momentum(msgspec.Struct, frozen=True, kw_only=True):
-    """Signals over time. The period before is as long as [since, until) and ends where that begins.
+    """Signals over time. The period before is as long as [since, until) and ends where it begins.
 
-    `change_percent` is None when the period before had none. The first and the last bucket hold what lies inside the
-    period, so the buckets always sum up to `total`.
+    `change_percent` is None when the period before had no signals. The first and the last bucket hold only what is
+    inside the period, so the buckets always add up to `total`.
     """
 
     bucket: Bucket
@@ -77,7 +77,7 @@ class Momentum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of evidence."""
+    """Evidence that a user worked with a skill; `context` is what its event says, such as how an update begins."""
 
     id: int
     user_id: str
@@ -92,14 +92,14 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
-    """Signals, newest first; ask again with ``cursor=next`` for older ones."""
+    """Signals, newest first; pass `next` as the cursor for older ones."""
 
     signals: list[Signal]
     next: str | None
 
 
 class SkillUse(msgspec.Struct, frozen=True, kw_only=True):
-    """One skill's signals of one day, of the user who asks and of others in the project that is asked for."""
+    """One skill's signals of one day: those of the given user, and those in the given project."""
 
     day: str
     strength: float
@@ -108,7 +108,7 @@ class SkillUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """What signals and declarations say about some skills for one user and one project, by skill name."""
+    """What signals and declarations say about skills for one user and one project, by skill name."""
 
     declared: frozenset[str]
     uses: dict[str, list[SkillUse]]
@@ -117,30 +117,30 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 class Signals(Protocol):
     """Reads signals. Every number comes from them alone; names and categories are labels from the catalogue.
 
-    A filter on an unknown skill raises `NotFound`; on a time that is none `InvalidRecord`.
+    A filter with an unknown skill raises `NotFound`, one with an invalid time `InvalidRecord`.
     """
 
     def signal_distribution(self, wanted: SignalFilter) -> Distribution:
         """Return totals by skill and by category."""
 
     def signal_momentum(self, wanted: SignalFilter, *, bucket: Bucket, window: timedelta) -> Momentum:
-        """Return a bucket for each stretch of [since, until), empty ones included, oldest first.
+        """Return the buckets of [since, until), empty ones included, oldest first.
 
-        Without `until` the period ends now, and what happened this very moment is in it; without `since` it is
-        `window` long. Buckets begin at whole UTC minutes, hours, days, or weeks (on Mondays). Raises `InvalidRecord`
-        when the period is empty or has too many buckets.
+        Without `until` the period ends now, the present moment included; without `since` it is `window` long.
+        Buckets begin at whole UTC minutes, hours, days, or weeks (on Mondays). Raises `InvalidRecord` when the period
+        is empty or has too many buckets.
         """
 
     def signal_activity(self, wanted: SignalFilter, *, cursor: str | None = None, limit: int = 50) -> Activity:
-        """Return signals, newest first, and of one moment the last recorded first.
+        """Return signals, newest first; those of one moment, last recorded first.
 
-        A page never repeats or leaves out what stood in the table when the first one was read. Raises
-        `InvalidRecord` for a cursor that is none.
+        Pages neither repeat nor skip a signal that was recorded when the first page was read. Raises `InvalidRecord`
+        for an invalid cursor.
         """
 
     def scope(self, skill_names: Sequence[str], *, project_id: str | None, user_id: str | None, since: str) -> Scope:
         """Return which of these skills the project declares, and their signals of the user or project since then.
 
-        Read for each search, so it stops at the newest few thousand signals of each. An unknown project or user has
-        no scope.
+        Limited to the newest few thousand signals, since every search reads this. An unknown project or user has no
+        scope.
         """

@@ -13,7 +13,7 @@ OutcomeSource = Literal["client", "session_end", "sweep", "import"]
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session to start; `id` None lets the store make one."""
+    """A session to start; without an `id` the store makes one."""
 
     id: str | None = None
     project_id: str | None = None
@@ -21,7 +21,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One stretch of work."""
+    """A session; `ended_at` is None while it is open."""
 
     id: str
     project_id: str | None
@@ -67,7 +67,7 @@ class NewInvocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a use ended; `finished_at` and `duration_seconds` None let the store derive them from its clock."""
+    """How a use ended; without `finished_at` and `duration_seconds` the store derives them from its clock."""
 
     outcome: Outcome
     finished_at: str | None = None
@@ -78,18 +78,18 @@ class NewOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
-    """One use of one skill as the log holds it; the outcome's fields are None while it runs.
+    """One use of a skill as recorded; the outcome's fields are None while it is running.
 
     Attributes
     ----------
     skill_name : str
         The skill that the given name means.
     given_name : str or None
-        The name as it was given, where that is not `skill_name`.
+        The name as given, where it differs from `skill_name`.
     skill_known : bool
-        Whether the catalogue has, or has had, a skill of this name.
+        Whether the catalogue has, or once had, a skill of this name.
     user_query_hash : str or None
-        The SHA-256 of a query whose words are not kept, '' of one that was forgotten.
+        The SHA-256 of a query whose text is not kept, '' for one that was forgotten.
     """
 
     id: str
@@ -119,14 +119,14 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of finishing: the use as recorded, and whether this call recorded it."""
+    """A use as recorded after finishing it, and whether this call changed it."""
 
     invocation: Invocation
     changed: bool
 
 
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bulk import did: rows added, rows the log already had, and rows refused with the reason."""
+    """What a bulk import did: rows added, rows that were recorded already, and rows refused, each with a reason."""
 
     imported: int
     duplicates: int
@@ -134,7 +134,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """What ending a session did; ending it again changes nothing and says so."""
+    """What ending a session did; `changed` is False when it had ended before."""
 
     session: Session
     abandoned: list[str]
@@ -146,13 +146,13 @@ class Tracking(Protocol):
     """Sessions, uses of skills and their outcomes: an append-only log."""
 
     def start_session(self, session: NewSession) -> Session:
-        """Start a session; the same id again returns it unchanged, ended or not."""
+        """Start a session; an id that exists returns that session unchanged, ended or not."""
 
     def session(self, session_id: str) -> Session:
         """Return one session. Raises `NotFound`."""
 
     def start_invocation(self, invocation: NewInvocation) -> Invocation:
-        """Record that a use of a skill began. An unknown session id begins that session.
+        """Record that a use of a skill began. An unknown session id starts that session.
 
         The same id with the same content returns what is recorded, whatever the catalogue says by now; other content
         raises `Conflict`.
@@ -161,33 +161,33 @@ class Tracking(Protocol):
     def finish_invocation(self, invocation_id: str, outcome: NewOutcome) -> Finish:
         """Record how a use ended, exactly once.
 
-        Without a duration it is the time since the start, never negative. The same outcome again (outcome, error
-        type and actions; a given duration too) changes nothing. Raises `NotFound`, and `Conflict` with what is
-        recorded when another outcome is.
+        Without a duration, it is the time since the start, never negative. Repeating the same outcome (error type,
+        actions and a given duration included) changes nothing. Raises `NotFound`, and `Conflict` with the recorded
+        outcome when it differs.
         """
 
     def invocation(self, invocation_id: str) -> Invocation:
         """Return one use. Raises `NotFound`."""
 
     def find_invocations(self, invocation_ids: Sequence[str]) -> dict[str, Invocation]:
-        """Return the uses of these ids by id; those that the log does not have are left out."""
+        """Return the uses with these ids, by id; unknown ids are absent."""
 
     def invocations(self, *, after: str | None = None, limit: int = 1000) -> list[Invocation]:
-        """Return uses in the order in which they were recorded, from the one after the use `after` on.
+        """Return uses in the order in which they were recorded, starting behind the use `after`.
 
-        Raises `NotFound` when the log has no use `after`.
+        Raises `NotFound` when there is no use `after`.
         """
 
     def session_invocations(self, session_id: str) -> list[Invocation]:
-        """Return the uses of one session in the order they began."""
+        """Return the uses of one session in the order in which they began."""
 
     def import_invocations(self, uses: Sequence[tuple[NewInvocation, NewOutcome | None]]) -> ImportReport:
-        """Add many uses, finished or not. Rows whose id the log has are counted as duplicates and left alone.
+        """Add many uses, finished or not. Rows whose id is recorded already are duplicates and change nothing.
 
-        An outcome is completed from the row alone, never from the clock: without `finished_at` it is the start plus
-        the duration, and without both the duration stays unknown (None). Rows that break a rule are refused one by
-        one, each with its reason, and leave nothing behind.
+        An outcome is derived from its row alone, never from the clock: without `finished_at` it is the start plus the
+        duration, and without both the duration is unknown (None). Invalid rows are refused one by one, each with a
+        reason, and leave nothing behind.
         """
 
     def abandon_stale(self, older_than: timedelta) -> list[str]:
-        """Finish every use open for longer than `older_than` as abandoned; return their ids."""
+        """Finish every use that has been open for longer than `older_than` as abandoned; return their ids."""

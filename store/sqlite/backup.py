@@ -17,7 +17,7 @@ from migrations import MigrationRunner, SchemaMismatch
 from migrations.opening import open_file
 from store.contract.operations import BackupReport, RestoreReport
 from store.errors import InvalidRecord, StoreUnavailable
-from store.sqlite.backup_files import checksum_file, os_errors, partial_file, remove_leftovers
+from store.sqlite.backup_files import RESTORING, checksum_file, os_errors, partial_file, remove_files, remove_leftovers
 from store.sqlite.connection import translated
 from store.sqlite.occupancy import occupy
 from store.sqlite.rows import rows, value
@@ -66,7 +66,7 @@ def backup(source: apsw.Connection, target: Path) -> BackupReport:
                 raise
             _sync(target.parent)
         finally:
-            _remove(partial)
+            remove_files(partial)
     return BackupReport(
         path=str(target),
         sha256=digest,
@@ -96,12 +96,12 @@ def restore(database: Path, source: Path, *, stamp: str) -> RestoreReport:
     if not source.is_file():
         raise InvalidRecord(f"there is no backup {source}", field="source")
     verified = _matches_checksum(source)
-    copy = database.with_name(database.name + ".restoring")
+    copy = database.with_name(database.name + RESTORING)
     kept: Path | None = None
     with translated(), os_errors("the backup cannot be restored"):
         database.parent.mkdir(parents=True, exist_ok=True)
         with occupy(database):
-            _remove(copy)
+            remove_files(copy)
             try:
                 version, invocations, outcomes = _copy_of_backup(source, copy)
                 if database.exists():
@@ -110,7 +110,7 @@ def restore(database: Path, source: Path, *, stamp: str) -> RestoreReport:
                 copy.replace(database)
                 _sync(database.parent)
             finally:
-                _remove(copy)
+                remove_files(copy)
     return RestoreReport(
         database=str(database),
         source=str(source),
@@ -237,11 +237,6 @@ def _matches_checksum(source: Path) -> bool:
             field="source",
         )
     return True
-
-
-def _remove(path: Path) -> None:
-    for ending in ("", "-wal", "-shm", "-journal"):
-        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

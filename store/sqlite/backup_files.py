@@ -15,6 +15,8 @@ from typing import Final
 from store.errors import StoreUnavailable
 
 KEPT: Final = 7
+# Behind the name of a database that is being restored.
+RESTORING: Final = ".restoring"
 # A backup is written, then checked for at most an hour; what nobody has touched for a day belongs to no running one.
 LEFTOVER_AGE_S: Final = 86_400.0
 
@@ -80,6 +82,12 @@ def checksum_file(backup_path: Path) -> Path:
 def partial_file(target: Path) -> Path:
     """Return a path beside `target` to write a backup to, another one at each call."""
     return target.with_name(f".skillrank-backup-{secrets.token_hex(8)}.partial")
+
+
+def remove_files(path: Path) -> None:
+    """Remove a database and what SQLite keeps beside it."""
+    for ending in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from migrations.opening import can_write_beside
 from store.clock import Clock, format_time
 from store.contract.operations import LockWaits, SlowQuery
 from store.errors import StoreUnavailable
+from store.sqlite.backup_files import RESTORING, remove_files
 from store.sqlite.checkpoints import Checkpointer
 from store.sqlite.connection import RETRY_AFTER_S, open_connection, translated
 from store.sqlite.identity import FileIdentity
@@ -61,6 +62,10 @@ class Database:
         self.read_only = path.exists() and not can_write_beside(path)
         self._occupancy = share(path)
         try:
+            if self._occupancy.certain and not self.read_only:
+                # No restore is running, so this is what a killed one left: a whole database.
+                with suppress(OSError):
+                    remove_files(path.with_name(path.name + RESTORING))
             with translated():
                 self._bring_up_to_date()
             self.identity = FileIdentity(path)

@@ -25,9 +25,10 @@ class FileIdentity:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = _identity(path)
-        self._beside: dict[str, tuple[int, int]] = {}
+        # Text: called for every read and commit, where a Path would cost more than the call itself.
+        self._file = str(path)
+        self._known = {self._file: _identity(self._file)}
+        self._written = (self._file, *(self._file + ending for ending in _BESIDE))
 
     def check(self) -> None:
         """Do nothing while the database at the path is the one that was opened.
@@ -37,7 +38,8 @@ class FileIdentity:
         StoreUnavailable
             When it was deleted, moved or replaced.
         """
-        self._require(self._path, self._file)
+        if _identity(self._file) != self._known[self._file]:
+            raise _gone(self._file)
 
     def check_written(self) -> None:
         """Do the same for the database and the files that SQLite keeps beside it; call it after a commit.
@@ -47,29 +49,26 @@ class FileIdentity:
         StoreUnavailable
             When one of them was deleted, moved or replaced.
         """
-        self.check()
-        for ending in _BESIDE:
-            path = self._path.with_name(self._path.name + ending)
-            known = self._beside.get(ending)
-            if known is not None:
-                self._require(path, known)
-            elif (found := _identity(path)) is not None:
-                self._beside[ending] = found
-
-    def _require(self, path: Path, known: tuple[int, int] | None) -> None:
-        found = _identity(path)
-        if found != known:
-            what = "deleted or moved" if found is None else "replaced by another file"
-            raise StoreUnavailable(
-                f"{path} was {what} while it was in use; nothing more is read or written. Stop skillrank, put the "
-                "right file back (`skillrank restore`), and start it again",
-                cause="replaced",
-            )
+        for path in self._written:
+            found, known = _identity(path), self._known.get(path)
+            if known is None:
+                self._known[path] = found  # not there before the first commit
+            elif found != known:
+                raise _gone(path)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _gone(path: str) -> StoreUnavailable:
+    what = "replaced by another file" if os.path.lexists(path) else "deleted or moved"
+    return StoreUnavailable(
+        f"{path} was {what} while it was in use; nothing more is read or written. Stop skillrank, put the right file "
+        "back (`skillrank restore`), and start it again",
+        cause="replaced",
+    )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116  called for every read: a Path costs more than the call
+        found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
     return found.st_dev, found.st_ino

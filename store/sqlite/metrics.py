@@ -51,10 +51,6 @@ FROM json_each(?) wanted JOIN skill_metrics m ON m.skill_name = wanted.value
 # So few at a time that nobody waits long for the writer.
 _STALE_PERCENTILES: Final = "SELECT skill_name FROM skill_metrics WHERE percentile_count <> timed_completions LIMIT 20"
 _USED: Final = "SELECT EXISTS (SELECT 1 FROM skill_metrics WHERE skill_name = ?)"
-_OVERALL: Final = """
-SELECT coalesce(sum(completed_invocations), 0), coalesce(sum(completed_invocations + abandoned_invocations), 0)
-FROM skill_metrics
-"""
 _WATERMARK: Final = """
 SELECT coalesce((SELECT max(seq) FROM skill_invocation), 0) || ':' || coalesce((SELECT max(seq) FROM skill_outcome), 0)
 """
@@ -123,10 +119,6 @@ class SqliteMetrics:
     def tallies(self, skill_names: Sequence[str]) -> dict[str, Tally]:
         found = self._db.read("tallies", lambda connection: rows(connection, _TALLIES, (encode(list(skill_names)),)))
         return {row[0]: record(Tally, row) for row in found}
-
-    def overall_tally(self) -> tuple[int, int]:
-        completed, finished = self._db.read("overall_tally", lambda connection: one(connection, _OVERALL)) or (0, 0)
-        return completed, finished
 
     def summary(self) -> MetricsSummary:
         def query(connection: apsw.Connection) -> tuple[bool, str, MetricsSummary]:

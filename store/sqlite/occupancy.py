@@ -58,6 +58,11 @@ class Occupancy:
         self._path = path
         self._descriptor = descriptor
 
+    @property
+    def certain(self) -> bool:
+        """Whether the hold is real: False where no lock file can be made, or the file system has no locks."""
+        return self._descriptor is not None
+
     def release(self) -> None:
         """Give the hold up; the last holder takes the lock file away."""
         descriptor, self._descriptor = self._descriptor, None

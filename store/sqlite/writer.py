@@ -88,7 +88,7 @@ class Writer:
     connection : apsw.Connection
         Open for writing; closed by `close`.
     check : callable, optional
-        Called before and after each commit; when it raises, the units of that commit fail with its error.
+        Called after each commit; when it raises, the units of that commit fail with its error.
     noted : callable, optional
         Called with the seconds of each wait for the lock that was longer than `NOTED_WAIT_S`.
     lock_wait_s : float
@@ -219,7 +219,6 @@ class Writer:
     def _run_group(self, group: list[_Member]) -> list[Any]:
         connection = self._connection
         with translated():
-            self._check()
             self._begin(group)
             try:
                 results = [self._run_unit(member.unit) for member in group]

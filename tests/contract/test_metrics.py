@@ -140,16 +140,6 @@ def test_tallies_leave_out_what_was_never_used(store: Store) -> None:
     assert store.tallies([]) == {}
 
 
-def test_the_overall_tally_is_completed_and_finished_over_every_skill(store: Store) -> None:
-    assert store.overall_tally() == (0, 0)
-    for skill, outcome in (("a", "completed"), ("b", "failed"), ("b", "completed"), ("c", None)):
-        use(store, skill, outcome)
-    assert store.overall_tally() == (2, 3)
-
-
-# --- percentiles ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("count", [2, 3, 19, 20, 99, 100, 101, 250])
 def test_percentiles_are_linear_interpolations_and_unknown_below_2_20_and_100_durations(
     store: Store, count: int

@@ -143,3 +143,15 @@ def test_many_idle_sessions_are_ended_in_one_sweep(store: Store, clock: Any) -> 
         store.start_session(NewSession(id=f"idle {number}"))
     clock.advance(days=2)
     assert sweep(store, Learning(store), settings()).ended_sessions == 31
+
+
+def test_what_killed_backups_left_is_swept(store: Store, tmp_path: Path) -> None:
+    told = Settings(data_dir=tmp_path)
+    told.backups_dir.mkdir()
+    left = told.backups_dir / ".skillrank-backup-0123456789abcdef.partial"
+    left.touch()
+    sweep(store, Learning(store), told)
+    assert left.exists()  # it may be a running one's
+    os.utime(left, (0, 0))
+    sweep(store, Learning(store), told)
+    assert not left.exists()

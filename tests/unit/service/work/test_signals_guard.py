@@ -315,6 +315,12 @@ def test_completing_again_emits_for_members_and_skills_that_came_since(store: St
     assert (again.inserted, again.skipped) == (4, 2)
 
 
+def test_the_signals_of_an_update_show_how_it_begins(store: Store) -> None:
+    record_progress_update(store, NewProgressUpdate(project_id="p", user_id="ann", content="Wrote\n the " + "q" * 500))
+    newest = store.signal_activity(SignalFilter()).signals[0]
+    assert newest.context == {"content": ("Wrote the " + "q" * 500)[:200]}
+
+
 def test_the_context_is_kept_and_shown(store: Store) -> None:
     emission(store, skill_ids=[1], context={"sprint": 7})
     newest = store.signal_activity(SignalFilter(), limit=1).signals[0]

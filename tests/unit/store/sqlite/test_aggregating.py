@@ -354,9 +354,9 @@ def _cut(path: Path) -> None:
     ("spoil", "cause", "said"),
     [
         (_missing, "missing", "no file"),
-        (_empty, "foreign", "no database of skillrank"),
-        (_text, "foreign", "no database of skillrank"),
-        (_foreign, "foreign", "no database of skillrank"),
+        (_empty, "foreign", "not a database of skillrank"),
+        (_text, "foreign", "not a database of skillrank"),
+        (_foreign, "foreign", "not a database of skillrank"),
         (_older, "schema", "skillrank migrate up"),
         (_newer, "schema", "upgrade"),
         (_edited, "schema", "reinstall"),

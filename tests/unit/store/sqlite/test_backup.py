@@ -301,6 +301,14 @@ def test_a_restore_into_an_empty_folder_makes_the_database(tmp_path: Path, saved
     assert ids(fresh) == ["before"]
 
 
+def test_what_a_killed_restore_left_is_removed_by_the_next_store_that_opens(database: Path) -> None:
+    left = [database.with_name(f"skillrank.db.restoring{ending}") for ending in ("", "-journal")]
+    for path in left:
+        path.write_bytes(b"half a database")
+    with closing(open_store(database)):
+        assert not any(path.exists() for path in left)
+
+
 def test_a_stale_log_is_not_played_into_the_restored_file(database: Path, saved: Path) -> None:
     killed = multiprocessing.get_context("spawn").Process(target=_write_and_die, args=(database,))
     killed.start()
