@@ -132,8 +132,8 @@ def test_joining_and_completing_emit(bare: Client, declared: str) -> None:
     assert kinds == {"joined", "completed"}
 
 
-def test_completing_a_project_of_nobody_says_so(bare: Client, declared: str) -> None:
-    assert "nobody" in bare.post(f"/api/projects/{declared}/complete").json()["signals"]["reason"]
+def test_completing_a_project_without_members_says_so(bare: Client, declared: str) -> None:
+    assert "no members" in bare.post(f"/api/projects/{declared}/complete").json()["signals"]["reason"]
 
 
 @pytest.mark.parametrize(
