@@ -111,7 +111,7 @@ def check_database_health(store: SkillMetricsStore) -> DatabaseHealth:
     return {
         "database_size_mb": health.size_bytes / (1024 * 1024),
         "total_invocations": health.total_invocations,
-        "total_skills": health.total_skills,
+        "total_skills": health.used_skills,
         "schema_version": health.schema_version,
         "open_invocations": health.open_invocations,
         "served_skills": health.served_skills,

@@ -1,1 +1,1 @@
-"""HTTP controllers: each handler is a line or two; the work is done below."""
+"""The HTTP interface: thin handlers over the rooms below, and what every request passes."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -15,8 +13,6 @@ from service.search.encoders import Encoders
 from service.upkeep import Background
 from store.contract.operations import StoreHealth
 from store.protocol import Store
-
-LEAST_FREE_BYTES: Final = 32 * 1024 * 1024
 
 
 class Liveness(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +63,7 @@ class HealthController(Controller):
 
 def _health(store: Store, encoders: Encoders, background: Background) -> Health:
     state = store.health()
-    problems = [*state.problems, *background.problems(), *_disk_problems(Path(state.location).parent)]
+    problems = [*state.problems, *background.problems()]
     runtime = None
     if state.model_id is not None:
         _, problem = encoders.for_model(state.model_id)
@@ -77,13 +73,3 @@ def _health(store: Store, encoders: Encoders, background: Background) -> Health:
     return Health(
         status="not ready" if state.generation is None else status, problems=problems, runtime=runtime, store=state
     )
-
-
-def _disk_problems(folder: Path) -> list[str]:
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        return [f"the free space of {folder} cannot be read ({error.strerror})"]
-    if free >= LEAST_FREE_BYTES:
-        return []
-    return [f"{folder} has {free / 2**20:.0f} MiB of free space left; writes will fail when there is none"]

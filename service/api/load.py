@@ -18,8 +18,8 @@ from service.api.problems import send_problem
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send
 
-THREADS: Final = 40
-MOST_WRITES: Final = 24
+THREADS: Final = 24
+MOST_WRITES: Final = 12
 MOST_LARGE_BODIES: Final = 2
 LARGE_BODY_BYTES: Final = 1 << 20
 WAIT_S: Final = 10.0

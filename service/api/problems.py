@@ -1,4 +1,4 @@
-"""Errors as HTTP problem documents (RFC 9457): the one place that knows status codes."""
+"""Errors as HTTP problem documents (RFC 9457), and their status codes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _http(error: HTTPException) -> ProblemDetailsException:
 
 def _invalid_request(error: ValidationException) -> ProblemDetailsException:
     return _problem(
-        ValueError("the request does not have the form that /schema describes; see `errors`"),
+        ValueError("the request does not match the schema (see /schema); `errors` lists the differences"),
         422,
         "Invalid request",
         {"errors": error.extra or [{"message": error.detail}]},
@@ -138,5 +138,5 @@ async def send_problem(
 
 
 def problem_details() -> ProblemDetailsPlugin:
-    """Return the plugin that turns every error of ours, and Litestar's own, into a problem document."""
+    """Return the plugin that turns every error, also those of Litestar, into a problem document."""
     return ProblemDetailsPlugin(ProblemDetailsConfig(exception_to_problem_detail_map=_PROBLEMS))

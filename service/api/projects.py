@@ -43,7 +43,7 @@ UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\S"
 
 
 class DeclareProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A project to declare. Without an id the service makes one. `metadata` is kept and never read."""
+    """A project to declare. Without an id the service makes one. `metadata.skill_ideas` is kept and never read."""
 
     name: Name
     id: RecordId | None = None

@@ -157,7 +157,7 @@ class InvocationController(Controller):
         """Record that an invocation began. Repeating the same id and content returns what is recorded."""
         recorded = store.start_invocation(_as(NewInvocation, data))
         # An invocation of an indexed skill is tied to a version of it, so most need no lookup.
-        known = recorded.skill_version_id is not None or not _unknown(store, {recorded.skill_name})
+        known = recorded.skill_version_id is not None or _is_known(store, recorded.skill_name)
         return StartedInvocation(**msgspec.structs.asdict(recorded), known_skill=known)
 
     @get("/{invocation_id:str}", operation_id="getInvocation", sync_to_thread=True)

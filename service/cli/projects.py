@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ from store.errors import NotFound
 from store.protocol import Store
 
 project = typer.Typer(help="Declare projects, their skills and who takes part.", no_args_is_help=True)
+
 
 ProjectId = Annotated[str, typer.Argument(help="The project's id.")]
 
@@ -73,6 +74,23 @@ def complete(identifier: ProjectId, data_dir: DataDir = None, as_json: AsJson = 
             print_json(completed)
         else:
             CONSOLE.print(f"{plain(identifier)} completed: {signals_in_words(completed.signals)}", highlight=False)
+
+
+@project.command("mentorship")
+def mentorship(
+    session: Annotated[str, typer.Argument(help="The id of the mentorship session.")],
+    status: Annotated[Literal["active", "completed", "cancelled"], typer.Argument(help="The new status.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the status of a mentorship session. It records no signals."""
+    with saying_errors(), opened(settings_for(data_dir)) as (store, _):
+        changed, new = store.transaction(lambda work: work.set_mentorship_status(session, status))
+        if as_json:
+            print_json(changed)
+        else:
+            already = "" if new else "already "
+            CONSOLE.print(f"mentorship session {plain(session)} is {already}{changed.status}", highlight=False)
 
 
 def _is_known(store: Store, project_id: str) -> bool:

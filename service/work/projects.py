@@ -1,4 +1,4 @@
-"""What people do in projects: each event and the signals it is evidence for, as one unit."""
+"""Events in projects, each recorded in one unit with the signals that it emits."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from store.contract.projects import NewProgressUpdate, ProgressUpdate, Project, 
 from store.contract.signals import SignalType
 from store.protocol import Store
 
-# How strong each kind of evidence is; only ranking reads it. Joining is an intention, completing is work done.
+# The strength of each kind of evidence, which only ranking reads: joining shows an intention, completing shows work.
 _WEIGHTS: Final[dict[SignalType, float]] = {"joined": 0.5, "update": 1.0, "completed": 2.0}
 _CONTEXT_CHARACTERS: Final = 200
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
-    """A membership, what it emitted, and whether this call began it."""
+    """A membership, the signals it emitted, and whether this call created it."""
 
     member: ProjectMember
     signals: SignalOutcome
@@ -25,14 +25,14 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """A completed project, and what its completion emitted for all who take part."""
+    """A completed project, and the signals that its completion emitted for its members."""
 
     project: Project
     signals: SignalOutcome
 
 
 class RecordedUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """A progress update, what it emitted, and whether this call recorded it."""
+    """A progress update, the signals it emitted, and whether this call recorded it."""
 
     update: ProgressUpdate
     signals: SignalOutcome
@@ -40,9 +40,9 @@ class RecordedUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def join_project(store: Store, project_id: str, user_id: str) -> Joined:
-    """Let a user take part, and emit `joined` for the skills that the project declares now.
+    """Add a member, and emit a `joined` signal for each skill that the project declares now.
 
-    Joining again emits for what was declared since; what is recorded is skipped. Raises `NotFound`.
+    Joining again emits signals for skills declared since; recorded ones are skipped. Raises `NotFound`.
     """
 
     def work(transaction: WorkTransaction) -> Joined:
@@ -55,9 +55,9 @@ def join_project(store: Store, project_id: str, user_id: str) -> Joined:
 
 
 def complete_project(store: Store, project_id: str) -> Completed:
-    """Complete a project, and emit `completed` for each member and each skill that it declares now.
+    """Complete a project, and emit a `completed` signal for each member and each skill that it declares now.
 
-    Completing again keeps the time and emits for members and skills that came since. Raises `NotFound`.
+    Completing again keeps the time, and emits signals for members and skills added since. Raises `NotFound`.
     """
 
     def work(transaction: WorkTransaction) -> Completed:
@@ -73,16 +73,16 @@ def complete_project(store: Store, project_id: str) -> Completed:
 
 
 def record_progress_update(store: Store, update: NewProgressUpdate) -> RecordedUpdate:
-    """Record an update, and emit `update` for the skills that its project declares now.
+    """Record an update, and emit an `update` signal for each skill that its project declares now.
 
-    An update that its idempotency key shows to be recorded already stays as it is, with the signals of its own time.
-    Raises `NotFound`, and `Conflict` when the key stands for another text.
+    An update whose idempotency key is recorded already is returned unchanged and emits nothing. Raises `NotFound`, and
+    `Conflict` when the key belongs to an update with another text.
     """
 
     def work(transaction: WorkTransaction) -> RecordedUpdate:
         recorded, new = transaction.add_progress_update(update)
         if not new:
-            signals = SignalOutcome(inserted=0, skipped=0, reason="recorded before under this idempotency key")
+            signals = SignalOutcome(inserted=0, skipped=0, reason="already recorded under this idempotency key")
             return RecordedUpdate(update=recorded, signals=signals, new=False)
         skill_ids = _scope(transaction, recorded.project_id)
         said = {"content": " ".join(recorded.content.split())[:_CONTEXT_CHARACTERS]}
@@ -121,7 +121,7 @@ def _emit(
 
 def _together(outcomes: list[SignalOutcome]) -> SignalOutcome:
     if not outcomes:
-        return SignalOutcome(inserted=0, skipped=0, reason="nobody takes part in the project")
+        return SignalOutcome(inserted=0, skipped=0, reason="the project has no members")
     reasons = dict.fromkeys(outcome.reason for outcome in outcomes if outcome.reason)
     return SignalOutcome(
         inserted=sum(outcome.inserted for outcome in outcomes),

@@ -1,4 +1,4 @@
-"""How a session ends, and what is told of it."""
+"""How a session ends, and the report of a session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from store.protocol import Store
 
 
 class EndedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """What ending a session did, and its report; ending it again changes nothing and says so."""
+    """What ending a session did, and its report. `changed` is false when it had ended before."""
 
     session: Session
     abandoned: list[str]
@@ -25,7 +25,7 @@ class EndedSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def end_session(store: Store, session_id: str) -> EndedSession:
-    """End a session and keep its report, as one unit. Raises `NotFound`."""
+    """End a session and keep its report, in one unit. Raises `NotFound`."""
     ended = store.end_session(session_id, _make)
     return EndedSession(
         session=ended.session,
@@ -37,12 +37,12 @@ def end_session(store: Store, session_id: str) -> EndedSession:
 
 
 def session_report(store: Store, session_id: str) -> SessionReport:
-    """Return what is told of a session, ended or not. Raises `NotFound`."""
+    """Return the report of a session, ended or not. Raises `NotFound`."""
     return msgspec.convert(store.session_report(session_id, _make), SessionReport)
 
 
 def end_idle_sessions(store: Store, idle_for: timedelta) -> list[str]:
-    """End every session of which nothing was recorded for longer than `idle_for`; return their ids."""
+    """End every session in which nothing was recorded for longer than `idle_for`; return their ids."""
     idle = store.idle_sessions(idle_for)
     for session_id in idle:
         store.end_session(session_id, _make)
@@ -51,5 +51,5 @@ def end_idle_sessions(store: Store, idle_for: timedelta) -> list[str]:
 
 def _make(story: SessionStory) -> dict[str, Any]:
     report = correlate(msgspec.convert(story, StoryToRead, from_attributes=True))
-    told: dict[str, Any] = msgspec.to_builtins(report)
-    return told
+    kept: dict[str, Any] = msgspec.to_builtins(report)
+    return kept

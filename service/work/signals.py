@@ -1,8 +1,8 @@
-"""The one writer of skill signals.
+"""The only writer of skill signals.
 
-Every event that is evidence of skill comes through `emit_skill_signals`; no handler, command or job inserts by itself.
-Two things hold this: the store has one statement that inserts into the table, and only this module may import what that
-statement takes.
+Every event that is evidence of skill goes through `emit_skill_signals`; no handler, command or job inserts signals
+itself. This is enforced in two ways: the store has a single statement that inserts into the table, and only this module
+may import what that statement takes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from store.protocol import Store
 
 
 class SignalOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What emitting did: signals that are new, signals that are not, and why the latter; None when all are new."""
+    """How many signals were recorded and how many were skipped, with the reason; None when none was skipped."""
 
     inserted: int
     skipped: int
@@ -42,24 +42,24 @@ def emit_skill_signals(  # noqa: PLR0913  the parameters of the contract
     weight: float = 1.0,
     transaction: WorkTransaction | None = None,
 ) -> SignalOutcome:
-    """Append one signal for each skill, once, and say what was done.
+    """Append one signal for each skill, at most once, and return what was done.
 
     Parameters
     ----------
     store : Store
     user_id, source_type, source_id, signal_type : str or None
-        Who worked, and the event that shows it: ``project`` (joined, completed) or ``update`` (update) with the id of
-        the project or progress update. Without one of them nothing is written.
+        The user and the event: ``project`` (joined, completed) or ``update`` (update), with the id of the project or
+        progress update. If one of them is missing, nothing is written.
     context : dict, optional
         Kept with the signals and shown by their activity, so that a reader sees what happened: for an update, how its
         text begins. No chart counts it.
     skill_ids : sequence of int, optional
-        The skills of the project's scope. Without any nothing is written; an id that comes twice counts once, one
-        that the project has not declared is skipped.
+        The skills that the project declares. Without any, nothing is written. Duplicates count once, and skills that
+        the project has not declared are skipped.
     weight : float
-        For internal weighting, above 0 and at most 1000; no response has it.
+        For internal weighting, above 0 and at most 1000. It is not part of any response.
     transaction : WorkTransaction, optional
-        Writes with what that transaction writes; one of its own otherwise.
+        The transaction to write in. By default, the signals are written in their own.
 
     Returns
     -------
@@ -71,17 +71,17 @@ def emit_skill_signals(  # noqa: PLR0913  the parameters of the contract
     InvalidRecord
         When `source_type`, `signal_type` or `weight` is not one of those above.
     NotFound
-        When the source is not recorded for that user, or there is no skill of an id.
+        When the source is not recorded for that user, or a skill id is unknown.
     """
     distinct = list(dict.fromkeys(skill_ids or ()))
     given = dict(zip(_REQUIRED, (user_id, source_type, source_id, signal_type), strict=True))
-    missing = [field for field, told in given.items() if told is None or not told.strip()]
+    missing = [field for field, value in given.items() if value is None or not value.strip()]
     if missing:
         return _nothing(distinct, f"{', '.join(missing)} missing")
     if source_type == "mentorship":
         return _nothing(distinct, "mentorship emits no skill signals")
     if not distinct:
-        return _nothing(distinct, "no skills: the project has declared none")
+        return _nothing(distinct, "the project has declared no skills")
     signals = NewSignals(
         user_id=given["user_id"] or "",
         source_type=_one_of(SourceType, "source_type", source_type),
@@ -92,22 +92,22 @@ def emit_skill_signals(  # noqa: PLR0913  the parameters of the contract
         context=context,
     )
     if transaction is not None:
-        return _told(transaction.add_signals(signals))
-    return _told(store.transaction(lambda opened: opened.add_signals(signals)))
+        return _outcome(transaction.add_signals(signals))
+    return _outcome(store.transaction(lambda opened: opened.add_signals(signals)))
 
 
 def _nothing(skill_ids: list[int], reason: str) -> SignalOutcome:
     return SignalOutcome(inserted=0, skipped=len(skill_ids), reason=reason)
 
 
-def _one_of(literal: Any, field: str, told: str | None) -> Any:
+def _one_of(literal: Any, field: str, value: str | None) -> Any:
     known = get_args(literal)
-    if told not in known:
-        raise InvalidRecord(f"{field} is one of {', '.join(known)}, not {told!r}", field=field)
-    return told
+    if value not in known:
+        raise InvalidRecord(f"{field} must be one of {', '.join(known)}, not {value!r}", field=field)
+    return value
 
 
-def _told(insertion: SignalInsertion) -> SignalOutcome:
+def _outcome(insertion: SignalInsertion) -> SignalOutcome:
     reasons = []
     if insertion.recorded:
         reasons.append(f"{insertion.recorded} recorded before")

@@ -1,4 +1,4 @@
-"""What the workflow events of many sessions say, read from the store's totals."""
+"""Statistics over the workflow events of many sessions, computed from the totals of the store."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from service.insights.phases import (
 from store.contract.workflows import WorkflowFilter
 from store.protocol import Store
 
-# Steps that are compared: more would be many thousand comparisons, of which the last teach nothing.
+# At most so many steps are compared: more would add thousands of comparisons from which nothing can be learned.
 MOST_STEPS: Final = 500
 
 Between = Literal["phases", "skills"]
 
 
 class StepCorrelations(msgspec.Struct, frozen=True, kw_only=True):
-    """Skills against steps, what is sure first.
+    """How skills and steps go together, the clearest effects first.
 
-    `tested` of the `compared` pairs had enough data; `steps_left_out` were judged but are the least telling ones.
+    Of the `compared` pairs, `tested` had enough data. `steps_left_out` is the number of judged steps that were not
+    compared because they are the least informative ones.
     """
 
     least_sessions: int
@@ -41,7 +42,7 @@ class StepCorrelations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkflowReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is told of workflows at once."""
+    """All statistics over workflows."""
 
     correlations: StepCorrelations
     bottlenecks: list[Bottleneck]
@@ -53,38 +54,38 @@ class WorkflowReport(msgspec.Struct, frozen=True, kw_only=True):
 def step_correlations(
     store: Store, wanted: WorkflowFilter, *, limit: int, skill_name: str | None = None
 ) -> StepCorrelations:
-    """Compare skills with steps; at most `limit` comparisons are told, but all count for the q-values."""
+    """Compare skills with steps. At most `limit` comparisons are returned, but all count for the q-values."""
     found = store.step_totals(wanted, steps=MOST_STEPS)
     effects = step_effects(msgspec.convert(found.totals, list[StepCount], from_attributes=True))
-    told = [effect for effect in effects if skill_name in {None, effect.skill_name}]
+    wanted_effects = [effect for effect in effects if skill_name in {None, effect.skill_name}]
     return StepCorrelations(
         least_sessions=LEAST_SESSIONS,
         steps_judged=found.steps,
         steps_left_out=max(0, found.steps - MOST_STEPS),
         compared=len(effects),
         tested=sum(effect.q_value is not None for effect in effects),
-        effects=told[:limit],
+        effects=wanted_effects[:limit],
     )
 
 
 def workflow_bottlenecks(store: Store, wanted: WorkflowFilter) -> list[Bottleneck]:
-    """Return how often work gets stuck in each phase, the surest bottleneck first."""
+    """Return how often work gets stuck in each phase, the clearest bottleneck first."""
     return bottlenecks(_phase_counts(store, wanted))
 
 
 def workflow_transitions(store: Store, wanted: WorkflowFilter, *, between: Between, limit: int) -> list[Transition]:
-    """Return what follows what, most often first."""
+    """Return which phase or skill follows which, the most frequent transition first."""
     found = store.transitions(wanted, between=between)
     return transitions(msgspec.convert(found[:limit], list[TransitionCount], from_attributes=True))
 
 
 def phase_heat_map(store: Store, wanted: WorkflowFilter) -> HeatMap:
-    """Return how uses and steps ended in each phase."""
+    """Return how invocations and steps ended in each phase."""
     return heat_map(_phase_counts(store, wanted))
 
 
 def workflow_report(store: Store, wanted: WorkflowFilter, *, limit: int) -> WorkflowReport:
-    """Return everything at once."""
+    """Return all statistics."""
     phases = _phase_counts(store, wanted)
     return WorkflowReport(
         correlations=step_correlations(store, wanted, limit=limit),

@@ -1,4 +1,4 @@
-"""The service in process, over a small library and the model that needs no model."""
+"""The service in process, with a small library and the hashing encoder, which needs no model."""
 
 from __future__ import annotations
 

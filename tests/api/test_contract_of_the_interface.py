@@ -17,16 +17,16 @@ Client = TestClient[Any]
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_every_route_has_an_operation_id_of_its_own(client: Client) -> None:
+def test_every_route_has_its_own_operation_id(client: Client) -> None:
     paths = client.get("/schema/openapi.json").json()["paths"]
     operations = [operation for path in paths.values() for operation in path.values()]
     identifiers = [operation["operationId"] for operation in operations]
     assert len(set(identifiers)) == len(identifiers) > 20
-    # Ours are named by hand in lowerCamelCase; Litestar's own would hold the path.
+    # Operation ids are chosen by hand in lowerCamelCase; those of Litestar would contain the path.
     assert [i for i in identifiers if not re.fullmatch(r"[a-z]+(?:[A-Z][a-z]+)*", i)] == []
 
 
-def test_every_route_says_what_it_does(client: Client) -> None:
+def test_every_route_has_a_description(client: Client) -> None:
     paths = client.get("/schema/openapi.json").json()["paths"]
     assert [name for path in paths.values() for name, o in path.items() if not o.get("description")] == []
 
@@ -52,13 +52,13 @@ def test_every_setting_is_in_the_readme() -> None:
     assert [name for name in Settings.__struct_fields__ if PREFIX + name.upper() not in text] == []
 
 
-def test_every_command_says_what_it_does() -> None:
+def test_every_command_has_a_help_text() -> None:
     commands = get_command(command_line).commands  # type: ignore[attr-defined]
     assert [name for name, command in commands.items() if not command.help] == []
     assert {"index", "search", "serve", "demo", "skills", "track", "session", "metrics", "migrate"} <= set(commands)
 
 
-def test_who_comes_by_browser_is_told_where_to_look(client: Client) -> None:
+def test_an_unknown_address_points_to_the_schema(client: Client) -> None:
     lost = client.get("/")
     assert (lost.status_code, "/schema" in lost.json()["detail"]) == (404, True)
 

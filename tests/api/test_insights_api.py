@@ -1,4 +1,4 @@
-"""Counting over projects, insights and the rows behind them, over HTTP."""
+"""Counts over projects, insights and the rows behind them, over HTTP."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def feed(client: Client) -> None:
     assert client.post("/api/invocations/batch", json={"invocations": batch}).json()["imported"] == 360
 
 
-def test_before_anything_is_counted_that_is_what_is_said(client: Client) -> None:
+def test_a_report_without_counts_says_that_nothing_was_counted(client: Client) -> None:
     report = client.get("/api/insights").json()
     assert report["insights"] == []
     assert "skillrank aggregate" in report["notes"][0]
@@ -50,7 +50,7 @@ def test_before_anything_is_counted_that_is_what_is_said(client: Client) -> None
     assert client.get("/api/insights/projects").json() == []
 
 
-def test_counting_tells_what_it_read_and_may_be_repeated(client: Client) -> None:
+def test_counting_reports_what_it_read_and_can_be_repeated(client: Client) -> None:
     feed(client)
     first = client.post("/api/aggregate")
     assert first.status_code == 200
@@ -60,7 +60,7 @@ def test_counting_tells_what_it_read_and_may_be_repeated(client: Client) -> None
     assert (source["own"], source["invocation_seq"]) == (True, 360)
 
 
-def test_another_database_is_counted_and_one_that_is_none_is_told(client: Client, tmp_path: Path) -> None:
+def test_another_database_is_counted_and_a_missing_one_is_reported(client: Client, tmp_path: Path) -> None:
     other = open_store(tmp_path / "other" / "skillrank.db")
     other.start_invocation(NewInvocation(skill_name="elsewhere"))
     other.close()
@@ -73,7 +73,7 @@ def test_another_database_is_counted_and_one_that_is_none_is_told(client: Client
     assert "stay in the database in which they were asked" in note
 
 
-def test_insights_come_with_evidence_and_the_rows_behind_it(client: Client) -> None:
+def test_insights_have_evidence_and_a_path_to_its_rows(client: Client) -> None:
     feed(client)
     client.post("/api/aggregate")
     report = client.get("/api/insights", params={"kind": "mixed_results"}).json()
@@ -91,7 +91,7 @@ def test_insights_come_with_evidence_and_the_rows_behind_it(client: Client) -> N
     assert [each["kind"] for each in report["examined"]] == ["mixed_results"]
 
 
-def test_filters_narrow(client: Client) -> None:
+def test_filters_narrow_the_insights(client: Client) -> None:
     feed(client)
     client.post("/api/aggregate")
     for params, skills in (
@@ -107,7 +107,7 @@ def test_filters_narrow(client: Client) -> None:
         assert [each["skill_name"] for each in found["insights"]] == skills, params
 
 
-def test_projects_are_told_with_their_counts(client: Client) -> None:
+def test_projects_are_listed_with_their_counts(client: Client) -> None:
     feed(client)
     client.post("/api/aggregate")
     told = {each["project"]: each for each in client.get("/api/insights/projects").json()}
@@ -115,7 +115,7 @@ def test_projects_are_told_with_their_counts(client: Client) -> None:
     assert told["web"]["similar"] == []  # three skills are too few to tell
 
 
-def test_queries_that_nothing_fits_become_skills_worth_writing(client: Client, settings: Settings) -> None:
+def test_queries_without_a_fitting_skill_suggest_new_skills(client: Client, settings: Settings) -> None:
     # Every search of the model without words is of middling confidence, so these are recorded as the store has them.
     store = open_store(settings.database)
     for number, user in enumerate(("ann", "bob", "cid")):
@@ -147,7 +147,7 @@ def unanswered(search_id: str, user_id: str) -> SearchRecord:
     )
 
 
-def test_rows_of_lists_are_told(client: Client) -> None:
+def test_exposures_are_listed(client: Client) -> None:
     client.post("/api/search", json={"query": "slow SQL database queries"})
     client.post("/api/aggregate")
     rows = client.get("/api/insights/exposures", params={"skill_name": "tune-queries"}).json()
@@ -165,18 +165,18 @@ def test_rows_of_lists_are_told(client: Client) -> None:
         ("/api/insights/searches", {}),
     ],
 )
-def test_what_cannot_be_asked_is_refused(client: Client, path: str, params: dict[str, Any]) -> None:
+def test_invalid_parameters_are_refused(client: Client, path: str, params: dict[str, Any]) -> None:
     answer = client.get(path, params=params)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("body", [{"sources": [""]}, {"sources": "x"}, {"source": ["x"]}, {"sources": ["x"] * 101}])
-def test_sources_that_cannot_be_meant_are_refused(client: Client, body: dict[str, Any]) -> None:
+def test_invalid_sources_are_refused(client: Client, body: dict[str, Any]) -> None:
     assert client.post("/api/aggregate", json=body).status_code == 422
 
 
-def test_the_service_counts_by_itself_when_it_is_told_to(settings: Settings) -> None:
+def test_the_service_counts_by_itself_when_configured(settings: Settings) -> None:
     store = open_store(settings.database)
     store.start_invocation(NewInvocation(skill_name="lint"))
     store.close()

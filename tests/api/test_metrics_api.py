@@ -1,4 +1,4 @@
-"""Metrics over HTTP, and what a caller hears while the database is locked."""
+"""Metrics over HTTP, and the answers while the database is locked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_percentiles_are_recomputed_on_request(client: Client) -> None:
     assert (after.json()["p50_duration_seconds"], after.json()["percentile_count"]) == (2.0, 2)
 
 
-def test_percentiles_of_a_skill_that_was_never_used_are_not_found(client: Client) -> None:
+def test_percentiles_of_an_unused_skill_are_not_found(client: Client) -> None:
     assert client.post("/api/metrics/nobody/percentiles").status_code == 404
 
 
@@ -51,7 +51,7 @@ def test_a_timeline_has_every_bucket_of_its_window(client: Client) -> None:
 @pytest.mark.parametrize(
     "params", [{"window": "seven"}, {"window": "0d"}, {"bucket": "year"}, {"window": "900w", "bucket": "hour"}]
 )
-def test_a_timeline_that_makes_no_sense_is_refused(client: Client, params: dict[str, str]) -> None:
+def test_an_invalid_timeline_is_refused(client: Client, params: dict[str, str]) -> None:
     assert client.get("/api/metrics/fix-types/timeline", params=params).status_code == 422
 
 
@@ -98,7 +98,7 @@ def test_a_write_waits_for_a_short_lock_and_succeeds(client: Client, settings: S
         release.join()
 
 
-def test_reading_goes_on_while_the_database_is_locked_for_writing(client: Client, settings: Settings) -> None:
+def test_reads_succeed_while_the_database_is_locked_for_writing(client: Client, settings: Settings) -> None:
     use(client)
     with closing(apsw.Connection(str(settings.database))) as other:
         other.set_busy_timeout(5_000)  # the service may be writing itself

@@ -1,4 +1,4 @@
-"""Copies of one skill take one place of an answer."""
+"""Copies of one skill take one position of an answer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def use(client: Client, skill: str, outcome: str, **more: object) -> None:
     assert client.post(f"/api/invocations/{started}/complete", json=body).status_code == 200
 
 
-def test_copies_take_one_place_and_name_the_others(client: Client) -> None:
+def test_copies_take_one_position_that_names_the_others(client: Client) -> None:
     results = ask(client)["results"]
     first = results[0]
     assert {first["skill_name"], *first["near_identical"]} == COPIES
@@ -73,7 +73,7 @@ def test_the_limit_counts_groups(client: Client) -> None:
     assert second["skill_name"] == "quarantine"
 
 
-def test_without_grouping_every_skill_has_its_place(client: Client) -> None:
+def test_without_grouping_every_skill_has_its_own_position(client: Client) -> None:
     answer = ask(client, group=False)
     assert {r["skill_name"] for r in answer["results"][:3]} == COPIES
     assert all(r["near_identical"] == [] for r in answer["results"])
@@ -91,7 +91,7 @@ def test_the_copy_that_works_stands_for_the_group(client: Client) -> None:
     assert first["near_identical"][-1] == shown
 
 
-def test_what_was_served_is_what_is_logged(client: Client) -> None:
+def test_the_served_list_is_the_logged_list(client: Client) -> None:
     answer = ask(client)
     served = client.get(f"/api/search/{answer['search_id']}").json()["results"]
     assert [line["skill_name"] for line in served] == [r["skill_name"] for r in answer["results"]]

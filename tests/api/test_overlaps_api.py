@@ -23,7 +23,7 @@ def choose(client: Client, skill: str, outcome: str) -> None:
     client.post(f"/api/invocations/{use}/complete", json={"outcome": outcome})
 
 
-def test_choices_between_two_skills_are_told_with_what_both_say(client: Client) -> None:
+def test_competing_skills_are_listed_with_their_shared_words(client: Client) -> None:
     assert overlaps(client) == []
     for _ in range(5):
         choose(client, "tune-queries", "completed")
@@ -40,7 +40,7 @@ def test_choices_between_two_skills_are_told_with_what_both_say(client: Client) 
     assert "narrow one of them" in first["advice"]
 
 
-def test_only_pairs_of_one_skill_can_be_asked_for(client: Client) -> None:
+def test_overlaps_can_be_limited_to_one_skill(client: Client) -> None:
     choose(client, "tune-queries", "completed")
     choose(client, "plan-dinners", "completed")
     assert {"plan-dinners"} <= {pair[end] for pair in overlaps(client) for end in ("first", "second")}
@@ -49,6 +49,6 @@ def test_only_pairs_of_one_skill_can_be_asked_for(client: Client) -> None:
     assert client.get("/api/overlaps?skill_name=nobody").status_code == 404
 
 
-def test_skills_that_merely_stood_together_do_not_compete(client: Client) -> None:
+def test_skills_that_are_merely_listed_together_do_not_compete(client: Client) -> None:
     client.post("/api/search", json={"query": "slow SQL database queries"})
     assert overlaps(client) == []

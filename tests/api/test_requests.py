@@ -64,7 +64,7 @@ def test_a_request_for_a_loopback_host_is_answered(client: Client, host: str) ->
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "https://localhost.evil.example", "null", "file://", "", "x"]
 )
-def test_a_request_of_a_foreign_page_is_refused(client: Client, origin: str) -> None:
+def test_a_request_from_a_foreign_page_is_refused(client: Client, origin: str) -> None:
     for answer in (
         client.post("/api/invocations", json={"skill_name": "x", "id": "e1"}, headers={"origin": origin}),
         client.post("/api/sessions", headers={"origin": origin}),
@@ -168,7 +168,7 @@ def test_every_id_that_is_accepted_is_reached(client: Client, identifier: str) -
     assert client.get(f"/api/projects/{path}").json()["id"] == identifier
 
 
-def test_the_name_of_a_route_is_no_id_of_an_invocation(client: Client) -> None:
+def test_an_invocation_cannot_have_the_name_of_a_route(client: Client) -> None:
     assert client.post("/api/invocations", json={"skill_name": "x", "id": "batch"}).status_code == 422
 
 
@@ -189,7 +189,7 @@ def test_the_name_of_a_route_is_no_id_of_an_invocation(client: Client) -> None:
         (b"[" + b"{}," * 600_000 + b"{}]", "values"),
     ],
 )
-def test_a_body_that_is_no_usable_json_is_a_400_problem(client: Client, body: bytes, said: str) -> None:
+def test_a_body_that_is_not_usable_json_is_a_400_problem(client: Client, body: bytes, said: str) -> None:
     for path in ("/api/search", "/api/invocations", "/api/sessions", "/api/workflow_events"):
         answer = client.post(path, content=body, headers=JSON)
         assert is_problem(answer, 400)
@@ -206,13 +206,13 @@ def test_a_body_that_is_no_usable_json_is_a_400_problem(client: Client, body: by
         "text/json",
     ],
 )
-def test_a_body_that_says_it_is_no_json_is_refused(client: Client, media_type: str) -> None:
+def test_a_body_of_another_media_type_is_refused(client: Client, media_type: str) -> None:
     answer = client.post("/api/invocations", content=b'{"skill_name": "x"}', headers={"content-type": media_type})
     assert is_problem(answer, 415)
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=utf-8", "application/x+json"])
-def test_a_body_that_says_it_is_json_is_read(client: Client, media_type: str) -> None:
+def test_a_body_of_a_json_media_type_is_read(client: Client, media_type: str) -> None:
     answer = client.post("/api/invocations", content=b'{"skill_name": "x"}', headers={"content-type": media_type})
     assert answer.status_code == 201
 
@@ -307,7 +307,7 @@ def test_reads_are_answered_while_every_write_waits(client: Client, monkeypatch:
             thread.join()
 
 
-def test_a_write_that_finds_no_slot_is_told_to_come_again() -> None:
+def test_a_write_without_a_free_slot_gets_503_with_retry_after() -> None:
     async def stuck(*_: Any) -> None:
         await asyncio.sleep(60)
 
@@ -334,7 +334,7 @@ def test_a_write_that_finds_no_slot_is_told_to_come_again() -> None:
     assert json.loads(end["body"])["cause"] == "busy"
 
 
-def test_a_pipe_that_nobody_writes_to_does_not_stop_counting(client: Client, tmp_path: Path) -> None:
+def test_a_pipe_without_a_writer_does_not_block_counting(client: Client, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "folder" / "skillrank.db")
@@ -347,7 +347,7 @@ def test_a_pipe_that_nobody_writes_to_does_not_stop_counting(client: Client, tmp
 # --- health --------------------------------------------------------------------------------------------------
 
 
-def test_a_background_task_goes_on_after_any_error_and_health_says_so(
+def test_a_background_task_survives_any_error_and_health_reports_it(
     settings: Settings, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert client.get("/health").json()["problems"] == []
@@ -384,7 +384,7 @@ def test_health_reports_a_disk_that_is_nearly_full(client: Client, monkeypatch: 
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
     health = client.get("/health").json()
     assert health["status"] == "degraded"
-    assert "free space" in health["problems"][0]
+    assert "is full" in health["problems"][0]
 
 
 def test_health_counts_skills_whether_or_not_they_were_used(client: Client) -> None:

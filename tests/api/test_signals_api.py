@@ -1,4 +1,4 @@
-"""The signal pipeline as its user has it: projects, updates, mentorship, charts, and what search makes of them."""
+"""The signal pipeline over HTTP: projects, updates, mentorship, charts, and their effect on search."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_projects_skills_are_declared_and_queried(client: Client, project: str
     assert told == [("index-advisor", "demo", True), ("negotiation", "people", False)]
 
 
-def test_ideas_in_the_metadata_are_kept_and_emit_nothing(bare: Client, declared: str) -> None:
+def test_skill_ideas_in_the_metadata_are_kept_and_emit_nothing(bare: Client, declared: str) -> None:
     update(bare)
     assert bare.get(f"/api/projects/{declared}").json()["metadata"] == {"skill_ideas": ["fix-types"]}
     assert totals(bare) == {"index-advisor": 1, "negotiation": 1}
@@ -82,7 +82,7 @@ def test_a_mentorship_session_emits_nothing(bare: Client, declared: str) -> None
 
 
 @pytest.mark.usefixtures("declared")
-def test_an_update_returns_its_row_and_emits_for_every_declared_skill(bare: Client) -> None:
+def test_an_update_is_returned_and_emits_a_signal_for_every_declared_skill(bare: Client) -> None:
     response = update(bare)
     row = response.json()
     assert response.status_code == 201
@@ -103,14 +103,14 @@ def test_a_retried_update_is_the_same_update(bare: Client) -> None:
 
 
 @pytest.mark.usefixtures("declared")
-def test_a_key_that_stands_for_another_update_is_a_conflict(bare: Client) -> None:
+def test_a_key_of_another_update_is_a_conflict(bare: Client) -> None:
     first = update(bare, "k").json()
     response = update(bare, "k", content="something else")
     assert response.status_code == 409
     assert response.json()["recorded"]["id"] == first["id"]
 
 
-def test_an_update_of_a_project_without_skills_is_kept_and_says_why_nothing_came_of_it(bare: Client) -> None:
+def test_an_update_of_a_project_without_skills_is_kept_and_says_why_it_emits_nothing(bare: Client) -> None:
     bare.post("/api/projects", json={"id": "pay", "name": "Payments"})
     response = update(bare)
     assert response.status_code == 201
@@ -132,8 +132,8 @@ def test_joining_and_completing_emit(bare: Client, declared: str) -> None:
     assert kinds == {"joined", "completed"}
 
 
-def test_completing_a_project_of_nobody_says_so(bare: Client, declared: str) -> None:
-    assert "nobody" in bare.post(f"/api/projects/{declared}/complete").json()["signals"]["reason"]
+def test_completing_a_project_without_members_says_so(bare: Client, declared: str) -> None:
+    assert "no members" in bare.post(f"/api/projects/{declared}/complete").json()["signals"]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_completing_a_project_of_nobody_says_so(bare: Client, declared: str) -> 
     ],
 )
 @pytest.mark.usefixtures("declared")
-def test_what_cannot_be_is_a_problem_document(
+def test_an_invalid_request_is_a_problem_document(
     bare: Client, method: str, path: str, body: dict[str, Any] | None, status: int
 ) -> None:
     response = bare.request(method, path, json=body)
@@ -189,7 +189,7 @@ def test_no_response_has_a_weight(bare: Client) -> None:
 
 
 @pytest.mark.usefixtures("declared")
-def test_momentum_is_of_the_period_that_is_asked_for(bare: Client) -> None:
+def test_momentum_covers_the_requested_period(bare: Client) -> None:
     update(bare)
     found = bare.get("/api/signals/momentum", params={"bucket": "day", "window": "3d"}).json()
     assert [each["signals"] for each in found["buckets"]] == [0, 0, 0, 2]
@@ -218,7 +218,7 @@ def test_a_skill_without_a_document_is_in_the_catalogue_and_not_in_search(client
 
 
 @pytest.mark.usefixtures("project")
-def test_a_search_for_the_project_sees_what_it_declares(client: Client) -> None:
+def test_a_search_for_a_project_prefers_its_declared_skills(client: Client) -> None:
     before = {each["skill_name"]: each for each in search(client)}
     after = {each["skill_name"]: each for each in search(client, project_id="pay")}
     assert before["index-advisor"]["components"]["scope"] == 0
@@ -228,7 +228,7 @@ def test_a_search_for_the_project_sees_what_it_declares(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_a_search_of_the_user_sees_what_they_worked_with(client: Client) -> None:
+def test_a_search_of_a_user_prefers_skills_from_their_updates(client: Client) -> None:
     for _ in range(5):
         update(client)
     found = {each["skill_name"]: each for each in search(client, user_id="ann")}

@@ -1,4 +1,4 @@
-"""Sessions and uses over HTTP."""
+"""Sessions and invocations over HTTP."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def start(client: Client, **fields: Any) -> dict[str, Any]:
     return body
 
 
-def test_a_use_is_tied_to_the_version_that_was_indexed(client: Client) -> None:
+def test_an_invocation_is_tied_to_the_indexed_version(client: Client) -> None:
     version = client.get("/api/skills/fix-types/versions").json()[0]["id"]
     assert start(client)["skill_version_id"] == version
 
 
-def test_the_same_start_again_is_the_same_use(client: Client) -> None:
+def test_repeating_a_start_returns_the_same_invocation(client: Client) -> None:
     first = start(client, id="u1", workflow_path="quick")
     assert start(client, id="u1", workflow_path="quick") == first
     assert client.get("/api/metrics/fix-types").json()["total_invocations"] == 1
 
 
-def test_another_use_under_a_taken_id_is_a_conflict(client: Client) -> None:
+def test_another_invocation_with_a_taken_id_is_a_conflict(client: Client) -> None:
     start(client, id="u1")
     answer = client.post("/api/invocations", json={"skill_name": "tune-queries", "id": "u1"})
     assert answer.status_code == 409
@@ -42,7 +42,7 @@ def test_finishing_again_changes_nothing(client: Client) -> None:
     assert second["invocation"] == first["invocation"]
 
 
-def test_another_outcome_is_a_conflict_that_says_what_is_recorded(client: Client) -> None:
+def test_a_different_outcome_is_a_conflict_with_the_recorded_one(client: Client) -> None:
     start(client, id="u1")
     client.post("/api/invocations/u1/complete", json={"outcome": "failed", "error_type": "Timeout"})
     answer = client.post("/api/invocations/u1/complete", json={"outcome": "completed"})
@@ -50,12 +50,12 @@ def test_another_outcome_is_a_conflict_that_says_what_is_recorded(client: Client
     assert answer.json()["recorded"]["error_type"] == "Timeout"
 
 
-def test_an_unknown_use_is_a_404(client: Client) -> None:
+def test_an_unknown_invocation_is_a_404(client: Client) -> None:
     assert client.post("/api/invocations/nobody/complete").status_code == 404
     assert client.get("/api/invocations/nobody").status_code == 404
 
 
-def test_ending_a_session_abandons_what_is_open_once(client: Client) -> None:
+def test_ending_a_session_abandons_open_invocations_once(client: Client) -> None:
     session = client.post("/api/sessions", json={"user_id": "ann"}).json()["id"]
     start(client, id="open", session_id=session)
     first = client.post(f"/api/sessions/{session}/end").json()
@@ -66,7 +66,7 @@ def test_ending_a_session_abandons_what_is_open_once(client: Client) -> None:
     assert client.get(f"/api/sessions/{session}/skills").json()[0]["abandoned_count"] == 1
 
 
-def test_a_batch_may_be_sent_twice(client: Client) -> None:
+def test_a_batch_can_be_sent_twice(client: Client) -> None:
     batch = {
         "invocations": [
             {"id": f"b{n}", "skill_name": "fix-types", "invoked_at": "2026-01-01T00:00:00Z", "outcome": {}}
@@ -85,7 +85,7 @@ def test_a_negative_duration_is_refused(client: Client) -> None:
     assert client.get("/api/invocations/u1").json()["outcome"] is None
 
 
-def test_a_name_that_no_skill_has_is_recorded_and_the_answer_says_so(client: Client) -> None:
+def test_an_unknown_skill_name_is_recorded_and_the_answer_says_so(client: Client) -> None:
     assert start(client)["known_skill"] is True
     unknown = client.post("/api/invocations", json={"skill_name": "fix-typos", "id": "u"}).json()
     assert unknown["known_skill"] is False
@@ -95,7 +95,7 @@ def test_a_name_that_no_skill_has_is_recorded_and_the_answer_says_so(client: Cli
     assert client.post("/api/invocations", json={"skill_name": "negotiation"}).json()["known_skill"] is True
 
 
-def test_a_batch_names_the_skills_that_are_not_known(client: Client) -> None:
+def test_a_batch_lists_unknown_skill_names(client: Client) -> None:
     names = ["fix-types", "fix-typos", "fix-typos", "other"]
     batch = {"invocations": [{"id": f"b{n}", "skill_name": name} for n, name in enumerate(names)]}
     report = client.post("/api/invocations/batch", json=batch).json()

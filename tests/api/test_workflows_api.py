@@ -1,4 +1,4 @@
-"""Workflow events and what they say, over HTTP."""
+"""Workflow events and their statistics over HTTP."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def post(client: Client, path: str, body: Any = None) -> Any:
     return client.post(path, json=body).raise_for_status().json()
 
 
-def test_one_event_is_an_object_and_many_are_a_list(client: Client) -> None:
+def test_one_event_is_sent_as_an_object_and_many_as_a_list(client: Client) -> None:
     assert post(client, "/api/workflow_events", EVENT | {"id": "1"}) == {"added": 1, "known": 0, "refused": []}
     many = [EVENT | {"id": "1"}, EVENT | {"id": "2", "payload": {"a": 1}}]
     assert post(client, "/api/workflow_events", many) == {"added": 1, "known": 1, "refused": []}
     assert client.get("/api/workflow_events/2").json()["payload"] == {"a": 1}
 
 
-def test_other_content_under_an_id_is_a_conflict_that_says_what_is_recorded(client: Client) -> None:
+def test_other_content_with_a_taken_id_is_a_conflict_with_the_recorded_content(client: Client) -> None:
     post(client, "/api/workflow_events", EVENT | {"id": "1"})
     answer = client.post("/api/workflow_events", json=EVENT | {"id": "1", "status": "failed"})
     assert answer.status_code == 409
@@ -53,14 +53,14 @@ def test_other_content_under_an_id_is_a_conflict_that_says_what_is_recorded(clie
         "nonsense",
     ],
 )
-def test_what_is_no_event_is_refused_and_nothing_is_recorded(client: Client, body: Any) -> None:
+def test_an_invalid_event_is_refused_and_nothing_is_recorded(client: Client, body: Any) -> None:
     answer = client.post("/api/workflow_events", json=body)
     assert answer.status_code in {400, 422}
     assert answer.headers["content-type"] == "application/problem+json"
     assert client.get("/api/sessions/s").status_code == 404
 
 
-def test_ending_a_session_returns_its_report_and_again_the_same(client: Client) -> None:
+def test_ending_a_session_returns_its_report_each_time(client: Client) -> None:
     use = post(client, "/api/invocations", {"skill_name": "fix-types", "session_id": "s"})
     post(client, "/api/workflow_events", EVENT)
     ended = post(client, "/api/sessions/s/end")
@@ -74,14 +74,14 @@ def test_ending_a_session_returns_its_report_and_again_the_same(client: Client) 
     assert client.get("/api/sessions/s/correlation").json() == report
 
 
-def test_an_event_after_the_end_is_in_the_report_that_is_asked_for_next(client: Client) -> None:
+def test_an_event_after_the_end_is_in_the_next_report(client: Client) -> None:
     post(client, "/api/workflow_events", EVENT)
     post(client, "/api/sessions/s/end")
     post(client, "/api/workflow_events", EVENT | {"step": "late", "status": "failed"})
     assert client.get("/api/sessions/s/correlation").json()["event_statuses"] == {"failed": 1, "passed": 1}
 
 
-def test_an_open_session_has_a_report_and_an_unknown_one_none(client: Client) -> None:
+def test_an_open_session_has_a_report_and_an_unknown_one_has_none(client: Client) -> None:
     asked = post(client, "/api/search", {"query": "slow database queries", "session_id": "s"})
     report = client.get("/api/sessions/s/correlation").json()
     assert report["ended_at"] is None
@@ -121,7 +121,7 @@ def fill(client: Client) -> None:
     assert post(client, "/api/workflow_events", events)["added"] == 120
 
 
-def test_what_many_sessions_say(client: Client) -> None:
+def test_statistics_over_many_sessions(client: Client) -> None:
     fill(client)
     found = client.get("/api/workflows/correlations").json()
     assert (found["steps_judged"], found["steps_left_out"], found["compared"], found["tested"]) == (2, 0, 6, 4)
@@ -150,7 +150,7 @@ def test_what_many_sessions_say(client: Client) -> None:
     assert sum(map(sum, phases["counts"])) == 180
 
 
-def test_filters_choose_the_sessions(client: Client) -> None:
+def test_filters_select_sessions(client: Client) -> None:
     fill(client)
     for wanted, stuck in (
         ({"project_id": "shop"}, 15),

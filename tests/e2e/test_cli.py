@@ -7,6 +7,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from store.contract.projects import NewMentorshipSession
+from store.sqlite import open_store
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -100,3 +103,20 @@ def test_an_evaluation_prints_a_table_and_fails_under_its_threshold(
     assert run.returncode == 1
     assert "Hit@1 is 0.000, under 1.0" in run.stderr
     assert "expected fix-types: at place" in run.stdout
+
+
+def test_a_mentorship_session_changes_its_status_from_the_shell(
+    skillrank: Command, environment: dict[str, str]
+) -> None:
+    store = open_store(Path(environment["SKILLRANK_DATA_DIR"]) / "skillrank.db")
+    session = NewMentorshipSession(id="m", intern_id="ann", mentor_id="bob", session_focus="databases")
+    store.transaction(lambda work: work.add_mentorship_session(session))
+    store.close()
+    assert skillrank("project", "mentorship", "m", "active").stdout == "mentorship session m is active\n"
+    assert json.loads(skillrank("project", "mentorship", "m", "completed", "--json").stdout)["status"] == "completed"
+    assert skillrank("project", "mentorship", "m", "completed").stdout == "mentorship session m is already completed\n"
+    back = skillrank("project", "mentorship", "m", "active")
+    assert (back.returncode, "is completed and cannot become active" in back.stderr) == (1, True)
+    assert skillrank("project", "mentorship", "none", "active").returncode == 1
+    assert skillrank("project", "mentorship", "m", "paused").returncode == 2
+    assert json.loads(skillrank("signals", "distribution", "--json").stdout)["total"] == 0

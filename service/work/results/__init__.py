@@ -1,5 +1,5 @@
-"""Reads what quality runs leave behind, as workflow events: `junit` for JUnit XML, `lines` for JSON lines.
+"""Reads test results as workflow events: `junit` reads JUnit XML, `lines` reads JSON lines.
 
-The files are untrusted. They are read as a stream, so their size does not matter, and `feeding` brings their events
-into the store such that feeding a file twice adds nothing.
+The files are untrusted. They are read as a stream, so their size does not matter. `feeding` records their events in the
+store; feeding a file again adds nothing.
 """

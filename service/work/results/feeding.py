@@ -1,4 +1,4 @@
-"""Brings a results file into the store."""
+"""Records the events of a results file in the store."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _XML_BEGINS: Final = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<", b"\xfe\xff\x00<")
 
 
 class Fed(msgspec.Struct, frozen=True, kw_only=True):
-    """What feeding a file did. `reasons` are of the first refusals, each with its place in the file.
+    """What feeding a file did. `reasons` has the first refusals, each with its place in the file.
 
-    `broken` says why reading stopped before the file's end; what stood before was taken.
+    `broken` is the reason why reading stopped before the end of the file; the events before that were recorded.
     """
 
     added: int
@@ -38,23 +38,23 @@ class Fed(msgspec.Struct, frozen=True, kw_only=True):
 def feed(
     store: Store, path: Path, told: Told, zone: tzinfo | None = None, progress: Callable[[int], None] = lambda _: None
 ) -> Fed:
-    """Record what a results file reports; feeding it again adds nothing.
+    """Record the events of a results file; feeding it again adds nothing.
 
     Parameters
     ----------
     store : Store
     path : Path
-        JUnit XML if it begins like XML, else JSON lines.
+        JUnit XML if it begins like XML, otherwise JSON lines.
     told : Told
     zone : tzinfo, optional
-        Of JUnit's times without an offset; by default this machine's.
+        The zone of JUnit times without an offset; by default that of this machine.
     progress : callable, optional
-        Is told, now and then, how many bytes of a file were read; of a pipe nobody knows how many there are.
+        Called now and then with the number of bytes read so far, unless the input is a pipe.
 
     Raises
     ------
     UnreadableResults
-        When the file cannot be opened, or JUnit XML is given no session.
+        When the file cannot be opened, or is JUnit XML and no session is given.
     """
     try:
         with path.open("rb") as stream:
@@ -81,7 +81,7 @@ def _feed(
 
 
 class _Parts:
-    """What a reader yields, up to where it cannot go on."""
+    """What a reader yields, up to the place where it fails."""
 
     def __init__(self, parts: Iterator[Reported | Unusable]) -> None:
         self._parts = parts
@@ -99,10 +99,10 @@ class _Parts:
 
 
 def _read(stream: BufferedReader, told: Told, zone: tzinfo | None) -> Iterator[Reported | Unusable]:
-    # Looked at and left there: a pipe cannot go back.
+    # Peeked at, since a pipe cannot go back.
     beginning = stream.peek(_BEGINNING)[:_BEGINNING].lstrip()
     if not beginning.startswith(_XML_BEGINS):
         return read_lines(stream, told)
     if told.session_id is None:
-        raise UnreadableResults("JUnit XML names no session; give one with --session")
+        raise UnreadableResults("JUnit XML does not name a session; give one with --session")
     return read_junit(stream, told, zone)

@@ -32,7 +32,7 @@ _MESSAGE_CHARACTERS: Final = 500
 # A tag is read as a whole, so a longer one would have to be kept in memory, and the parser would look at it again with
 # each chunk of the stream.
 MOST_TAG_BYTES: Final = 8 << 20
-MOST_SUITES: Final = 10_000
+MOST_SUITES: Final = 100_000
 _ATTRIBUTES: Final = frozenset(
     {"name", "classname", "time", "timestamp", "status", "result", "file", "line", "type", "message"}
 )

@@ -1,4 +1,4 @@
-"""JSON lines: one workflow event on each line, in the form of ``POST /api/workflow_events``."""
+"""JSON lines: one workflow event per line, in the form of ``POST /api/workflow_events``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_LINE_BYTES: Final = 1 << 20
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a line may say; what it does not say is what the command line told of all."""
+    """The fields of a line. Missing ones are taken from the command line."""
 
     step: str
     status: StepStatus
@@ -33,13 +33,13 @@ _DECODER: Final = msgspec.json.Decoder(_Line)
 
 
 def read_lines(stream: BinaryIO, told: Told) -> Iterator[Reported | Unusable]:
-    """Yield what each line reports, or why it cannot be used; blank lines are passed over."""
+    """Yield the event of each line, or why it cannot be used; blank lines are skipped."""
     number = 0
     while line := stream.readline(MOST_LINE_BYTES):
         number += 1
         if len(line) == MOST_LINE_BYTES and not line.endswith(b"\n"):
             _skip_rest(stream)
-            yield Unusable(where=f"line {number}", reason=f"longer than {MOST_LINE_BYTES} bytes")
+            yield Unusable(where=f"line {number}", reason=f"longer than {MOST_LINE_BYTES:,} bytes")
         elif line.strip():
             yield _reported(line, f"line {number}", told)
 
@@ -59,5 +59,5 @@ def _reported(line: bytes, where: str, told: Told) -> Reported | Unusable:
         said[field] = said[field] if said[field] is not None else getattr(told, field)
     for field, option in (("session_id", "--session"), ("workflow", "--workflow")):
         if said[field] is None:
-            return Unusable(where=where, reason=f"without {field}; give it here or with {option}")
+            return Unusable(where=where, reason=f"{field} is missing; give it in the line or with {option}")
     return Reported(where=where, **said)

@@ -1,4 +1,4 @@
-"""What a results file says of one step, whatever the file's form."""
+"""What a results file reports about one step, whatever its format."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ID_CHARACTERS: Final = 40
 
 
 class UnreadableResults(SkillrankError):
-    """A results file that cannot be read; what stood before the place that is named has been taken."""
+    """A results file that cannot be read further; events before the named place have been recorded."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says of every event of a file that does not say it itself."""
+    """Values from the command line for events that do not have them."""
 
     session_id: str | None = None
     project_id: str | None = None
@@ -29,20 +29,20 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unusable(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a file that is no event, with the reason."""
+    """A part of a file that is not a valid event, with the reason."""
 
     where: str
     reason: str
 
 
 class Reported(NewWorkflowEvent, frozen=True, kw_only=True):
-    """One event as a file tells it; `where` is its place in the file."""
+    """One event of a file; `where` is its place in the file."""
 
     where: str
 
 
 class EventIds:
-    """Gives events without an id one from their content; equal events of one file are numbered."""
+    """Derives ids for events without one from their content; equal events of a file are numbered."""
 
     def __init__(self) -> None:
         self._seen: Counter[bytes] = Counter()
@@ -59,7 +59,7 @@ class EventIds:
 
 
 def step_name(text: str) -> str:
-    """Return `text`, or if it is too long its beginning with a hash that keeps it apart from others."""
+    """Return `text`; if it is too long, its beginning with a hash that keeps it distinct."""
     if len(text) <= _MOST_STEP_CHARACTERS:
         return text
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]

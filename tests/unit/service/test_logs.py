@@ -1,4 +1,4 @@
-"""What goes into logs, and what must not."""
+"""What is logged, and what must not be."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_a_traceback_does_not_tell_what_callers_sent(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_does_not_show_what_callers_sent(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("info", form)  # type: ignore[arg-type]
 
     def answer(query: str) -> int:

@@ -1,4 +1,4 @@
-"""Results files as tools write them, as they break, and as somebody would make them to do harm."""
+"""Results files as tools write them, damaged ones, and hostile ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def fed(store: Store, tmp_path: Path) -> Feed:
     return give
 
 
-def test_what_pytest_writes_is_read() -> None:
+def test_results_of_pytest_are_read() -> None:
     found = read(PYTEST, workflow="unit tests", phase="test", project_id="shop")
     assert [(each.step, each.status) for each in found] == [
         ("tests.unit.test_a::test_good[1-<x>]", "passed"),
@@ -113,13 +113,13 @@ def test_times_that_are_missing_or_odd_stay_unknown() -> None:
     assert found.occurred_at is None
 
 
-def test_a_time_without_an_offset_is_taken_in_the_zone_that_is_told() -> None:
+def test_a_time_without_an_offset_is_in_the_given_zone() -> None:
     text = '<testsuite timestamp="2026-03-04T09:00:00"><testcase name="a" time="1"/></testsuite>'
     (found,) = read(text, ZoneInfo("Asia/Tokyo"))
     assert found.occurred_at == "2026-03-04T00:00:01.000000Z"
 
 
-def test_what_other_tools_write_is_read() -> None:
+def test_results_of_other_tools_are_read() -> None:
     gtest = (
         '<testsuites><testsuite name="S"><testcase name="Ran" status="run" result="completed" time="0.1" '
         'timestamp="2026-03-04T09:00:00Z" classname="S"/><testcase name="Off" status="notrun" result="suppressed" '
@@ -150,13 +150,13 @@ def test_a_case_without_a_name_is_reported_and_not_fatal(fed: Feed) -> None:
     assert result.reasons == [Unusable(where="line 2", reason="a test case without a name")]
 
 
-def test_names_that_are_too_long_stay_apart(fed: Feed, store: Store) -> None:
+def test_names_that_are_too_long_stay_distinct(fed: Feed, store: Store) -> None:
     cases = "".join(f'<testcase name="{"x" * 2000}{n}"/>' for n in range(3))
     assert fed(f"<testsuite>{cases}</testsuite>").added == 3
     assert len({each.step for each in store.session_story("s").events}) == 3
 
 
-def test_long_messages_are_cut(store: Store, fed: Feed) -> None:
+def test_long_messages_are_truncated(store: Store, fed: Feed) -> None:
     fed(f'<testsuite><testcase name="a"><failure message="{"m" * 100_000}"/></testcase></testsuite>')
     (event,) = store.session_story("s").events
     assert len(store.workflow_event(event.id).payload["message"]) == 500
@@ -174,7 +174,7 @@ def test_equal_cases_of_one_file_are_different_events(fed: Feed) -> None:
     assert (fed(text).added, fed(text).known) == (2, 2)
 
 
-def test_the_same_file_of_another_session_is_other_events(fed: Feed) -> None:
+def test_the_same_file_in_another_session_gives_other_events(fed: Feed) -> None:
     assert fed(PYTEST).added == fed(PYTEST, session_id="t").added == fed(PYTEST, workflow="w").added == 5
 
 
@@ -211,13 +211,13 @@ def test_document_types_and_entities_are_refused_before_anything_is_read(attack:
         ("<testsuite \x00/>", "not well-formed"),
     ],
 )
-def test_what_is_not_junit_is_refused_and_named(text: str | bytes, said: str, fed: Feed) -> None:
+def test_a_document_that_is_not_junit_is_refused_with_the_reason(text: str | bytes, said: str, fed: Feed) -> None:
     result = fed(text)
     assert result.broken is not None
     assert said in result.broken
 
 
-def test_what_stands_before_a_break_is_taken_and_the_whole_file_adds_the_rest(fed: Feed) -> None:
+def test_events_before_a_break_are_recorded_and_the_whole_file_adds_the_rest(fed: Feed) -> None:
     cases = "".join(f'<testcase name="t{n}"/>' for n in range(50))
     whole = f"<testsuite>{cases}</testsuite>"
     cut = fed(whole[: len(whole) // 2])
@@ -243,13 +243,13 @@ def test_captured_output_is_never_kept(tmp_path: Path) -> None:
     assert peak < 5_000_000 < path.stat().st_size
 
 
-def test_suites_may_lie_as_deep_as_they_like() -> None:
+def test_suites_can_be_nested_deeply() -> None:
     deep = 20_000
     text = "<testsuite>" * deep + '<testcase name="a"/>' + "</testsuite>" * deep
     assert [each.step for each in read(text)] == ["a"]
 
 
-def test_lines_are_read_with_what_is_told_of_all(fed: Feed, store: Store) -> None:
+def test_lines_are_read_with_defaults_from_the_command_line(fed: Feed, store: Store) -> None:
     lines = [
         {"step": "build", "status": "passed", "occurred_at": "2026-03-04T09:00:00Z", "duration_seconds": 3},
         {"step": "ship", "status": "failed", "workflow": "cd", "session_id": "t", "phase": "late", "id": "mine"},
@@ -288,7 +288,7 @@ def test_bad_lines_are_reported_by_number_and_not_fatal(fed: Feed) -> None:
     assert result.refused == 12
 
 
-def test_a_line_without_a_session_or_workflow_says_where_to_give_it(store: Store, tmp_path: Path) -> None:
+def test_a_line_without_a_session_or_workflow_says_how_to_give_it(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_text('{"step": "a", "status": "passed"}\n')
     for told, option in ((Told(workflow="w"), "--session"), (Told(session_id="s"), "--workflow")):
@@ -307,7 +307,7 @@ def test_junit_without_a_session_says_so(store: Store, tmp_path: Path) -> None:
         feed(store, tmp_path, Told(session_id="s"))
 
 
-def test_progress_is_told_up_to_the_end(store: Store, tmp_path: Path) -> None:
+def test_progress_is_reported_to_the_end(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "results"
     path.write_text("".join(f'{{"step": "s{n}", "status": "passed"}}\n' for n in range(2500)))
     seen: list[int] = []
@@ -358,7 +358,7 @@ def test_a_tag_of_many_megabytes_is_refused_and_read_only_so_far(before: bytes, 
     assert stream.tell() < 2 * MOST_TAG_BYTES
 
 
-def test_text_of_any_length_is_passed_over() -> None:
+def test_text_of_any_length_is_skipped() -> None:
     stream = _parts(
         b"<testsuite><testcase name='a'><system-out>",
         (b"x", 2 * MOST_TAG_BYTES),
@@ -367,7 +367,7 @@ def test_text_of_any_length_is_passed_over() -> None:
     assert len(list(read_junit(stream, Told(session_id="s")))) == 1
 
 
-def test_suites_are_not_nested_without_end() -> None:
+def test_suites_that_are_nested_too_deeply_are_refused() -> None:
     with pytest.raises(UnreadableResults, match="nested"):
         list(read_junit(_parts((b"<testsuite>", MOST_SUITES + 1)), Told(session_id="s")))
 

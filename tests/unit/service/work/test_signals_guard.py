@@ -1,4 +1,4 @@
-"""What keeps signals the only evidence: one statement, one caller, a table that refuses, charts that read it alone."""
+"""What protects signals: one statement, one caller, a table that refuses others, and charts that read only it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_only_the_writer_reaches_the_statement() -> None:
     assert calls("add_signals") == {WRITER}
 
 
-def test_only_the_writer_makes_what_the_statement_takes() -> None:
+def test_only_the_writer_builds_the_record_to_insert() -> None:
     assert calls("NewSignals") == {
         WRITER,
         "store/contract/projects.py",
@@ -80,7 +80,7 @@ def test_no_statement_and_no_rule_reads_skill_ideas() -> None:
     assert named == ["service/api/projects.py"]
 
 
-def test_no_record_that_leaves_the_store_has_a_weight() -> None:
+def test_no_record_of_the_store_has_a_weight() -> None:
     text = sources(".py")["store/contract/signals.py"]
     fields = {node.target.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.AnnAssign)}  # type: ignore[union-attr]
     assert "skill_name" in fields
@@ -142,7 +142,7 @@ ROW = (
     ],
     ids=["update", "delete", "replace", "duplicate", "mentorship", "not a member", "no update", "source", "no scope"],
 )
-def test_the_table_refuses_whoever_writes_it(
+def test_the_table_refuses_invalid_rows_from_any_writer(
     raw: apsw.Connection, sql: str, bound: tuple[str, ...], refusal: str
 ) -> None:
     before = raw.execute(f"SELECT * FROM {TABLE} ORDER BY id").fetchall()
@@ -160,7 +160,7 @@ CHARTS = {
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_a_chart_reads_signals_and_the_labels_of_skills_and_nothing_else(store: Any, chart: str) -> None:
+def test_a_chart_reads_only_signals_and_the_labels_of_skills(store: Any, chart: str) -> None:
     read: set[tuple[str, str]] = set()
 
     def note(operation: int, first: str | None, second: str | None, *_: str | None) -> int:
@@ -217,7 +217,7 @@ def test_a_filtered_chart_is_answered_by_an_index(
     assert f"({column}=?" in plan
 
 
-def test_taking_the_migration_back_leaves_no_skill_that_only_a_project_declared(tmp_path: Path) -> None:
+def test_rolling_back_removes_skills_that_only_a_project_declared(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     runner = MigrationRunner(path)
     runner.run_migrations(3)
@@ -267,7 +267,7 @@ def test_no_skills_emit_nothing(store: Store, skill_ids: list[int] | None) -> No
     assert "no skills" in outcome.reason
 
 
-def test_a_skill_that_comes_twice_counts_once(store: Store) -> None:
+def test_a_duplicate_skill_counts_once(store: Store) -> None:
     assert emission(store, skill_ids=[1, 2, 1]).inserted == 2
 
 
@@ -278,7 +278,7 @@ def test_emitting_again_inserts_nothing_and_says_why(store: Store) -> None:
 
 
 @pytest.mark.parametrize("told", [{"source_type": "guess"}, {"signal_type": "liked"}, {"weight": 0.0}])
-def test_a_value_that_means_nothing_is_an_error(store: Store, told: dict[str, Any]) -> None:
+def test_an_invalid_value_is_an_error(store: Store, told: dict[str, Any]) -> None:
     with pytest.raises(InvalidRecord):
         emission(store, **told)
 
@@ -308,7 +308,7 @@ def test_signals_of_a_transaction_that_fails_are_not_written(store: Store) -> No
     assert store.signal_distribution(SignalFilter()).total == before
 
 
-def test_completing_again_emits_for_members_and_skills_that_came_since(store: Store) -> None:
+def test_completing_again_emits_for_members_and_skills_added_since(store: Store) -> None:
     for user in ("bob", "cid"):
         join_project(store, "p", user)
     again = complete_project(store, "p").signals

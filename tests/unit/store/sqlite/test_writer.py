@@ -14,7 +14,6 @@ import pytest
 
 from migrations import SkillrankError
 from store.errors import InvalidRecord, StoreUnavailable
-from store.sqlite import writer as writer_module
 from store.sqlite.connection import open_connection
 from store.sqlite.writer import MAX_GROUP, Pending, Writer
 
@@ -232,12 +231,8 @@ def test_a_lock_that_is_released_in_time_is_waited_for(writer: Writer, path: Pat
         assert told(waiting) == 1
 
 
-def test_a_lock_that_is_held_too_long_fails_the_whole_group_at_once(
-    connection: apsw.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer_module, "LOCK_DEADLINE_S", 0.5)
-    connection.set_busy_timeout(50)
-    writer = Writer(connection)
+def test_a_lock_that_is_held_too_long_fails_the_whole_group_at_once(connection: apsw.Connection, path: Path) -> None:
+    writer = Writer(connection, lock_wait_s=0.5)
     with closing(apsw.Connection(str(path))) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
