@@ -22,10 +22,10 @@ T = TypeVar("T")
 Unit = Callable[[apsw.Connection], T]
 MAX_GROUP: Final = 512
 LOCK_DEADLINE_S: Final = 30.0
-# While another process holds the lock for longer than PATIENCE_S, so many callers wait for it and all others are
-# refused at once: callers that wait hold threads, which reads need too.
+# While another process holds the lock for longer than PATIENCE_S, so many callers go on waiting and all others are
+# refused at once: callers that wait hold threads that reads need, and on one core a service has five of these.
 PATIENCE_S: Final = 1.0
-MOST_WAITING: Final = 16
+MOST_WAITING: Final = 2
 NOTED_WAIT_S: Final = 0.1
 _ATTEMPT_MS: Final = 250
 LINGER_S: Final = 0.001
