@@ -182,7 +182,9 @@ def _state(connection: apsw.Connection, *, store_id: str) -> _State:
 
 def _collect(connection: apsw.Connection, *, store_id: str, location: str, state: _State) -> _Collected:
     if _identity(connection) != store_id:
-        raise SourceUnreadable(f"another file took the place of {location} meanwhile; try again", cause="unreadable")
+        raise SourceUnreadable(
+            f"{location} was replaced by another file in the meantime; try again", cause="unreadable"
+        )
     newest = tuple(
         _Mark(*(one(connection, f"SELECT seq, {key} FROM {log} ORDER BY seq DESC LIMIT 1") or ())) for log, key in _LOGS
     )
