@@ -1,6 +1,6 @@
 """Schema versions as files, and the runner that brings a database to one of them.
 
-The bottom room: it knows no table, only how to apply ``V<n>__<description>.sql`` and how to take it back.
+The lowest layer: it knows no table, only how to apply ``V<n>__<description>.sql`` and how to roll it back.
 """
 
 from migrations.errors import MigrationFailed, SchemaMismatch, SkillrankError

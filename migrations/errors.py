@@ -1,23 +1,23 @@
-"""The root of the project's one error family, and what a migration can fail with.
+"""The root of the project's errors, and the errors of migrations.
 
-The family starts in the bottom room so that every room can extend it. Each error carries its facts as
-attributes; nobody parses a message.
+The root is in the lowest layer so that every layer can extend it. Each error has its facts as attributes, so that
+nobody parses messages.
 """
 
 from __future__ import annotations
 
 
 class SkillrankError(Exception):
-    """Something skillrank refuses or cannot do, said so that a person knows what to do next."""
+    """Something skillrank refuses or cannot do; the message says what to do next."""
 
 
 class SchemaMismatch(SkillrankError):
-    """The database's schema is not one this release can work with.
+    """The database's schema is not one that this release can work with.
 
     Attributes
     ----------
     version : int or None
-        The version the problem is about.
+        The version that the problem concerns.
     """
 
     def __init__(self, message: str, *, version: int | None = None) -> None:
@@ -26,7 +26,7 @@ class SchemaMismatch(SkillrankError):
 
 
 class MigrationFailed(SkillrankError):
-    """A migration's SQL failed; its transaction was rolled back, so the database is as before.
+    """A migration's SQL failed; it was rolled back, so the database is unchanged.
 
     Attributes
     ----------

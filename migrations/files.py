@@ -1,4 +1,4 @@
-"""Migration files: their names, their order, their checksums."""
+"""Migration files: their names, order and checksums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORWARD = re.compile(r"V(?P<version>[1-9]\d*)__(?P<description>[a-z0-9]+(?:_[a-
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One schema version as its two files give it.
+    """One schema version, as read from its two files.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How a SQLite file is opened: for reading and writing, or for reading alone, also where nothing can be written."""
+"""Opens SQLite files, for reading also where nothing can be written."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _IMMUTABLE: Final = "mode=ro&immutable=1"
 
 
 def can_write_beside(path: Path) -> bool:
-    """Return whether files can be made in the folder of `path`: not on a read-only file system, for one."""
+    """Return whether files can be created in the folder of `path`; they cannot on a read-only file system."""
     return os.access(path.parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def open_file(path: Path, *, readonly: bool = False, create: bool = False, immutable: bool = False) -> apsw.Connection:
     """Open a SQLite file with sqlite-vec loaded.
 
-    A database in WAL mode needs two files beside it even for reading. Where those cannot be made, reading works
-    all the same, and the connection may not see what other processes write later.
+    A database in WAL mode needs two files beside it, even for reading. Where they cannot be created, the database can
+    still be read, but the connection may not see what other processes write later.
 
     Parameters
     ----------
     path : Path
     readonly : bool
     create : bool
-        Make the file when it is missing.
+        Create the file if it is missing.
     immutable : bool
-        Read only, and leave nothing beside the file, which no other process may change meanwhile.
+        Read only, and create nothing beside the file, which no other process may change meanwhile.
     """
     if immutable:
         connection = _connect(path, _IMMUTABLE)
@@ -61,7 +61,7 @@ def _open_for_reading(path: Path) -> apsw.Connection:
     except (apsw.CantOpenError, apsw.ReadOnlyError):
         connection.close()
     else:
-        return connection  # another process has made the two files
+        return connection  # another process has created the two files
     log = path.with_name(path.name + "-wal")
     if log.exists() and log.stat().st_size:
         # A killed process left its log here, which holds committed rows; `immutable` would ignore them.

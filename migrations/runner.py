@@ -1,4 +1,4 @@
-"""Brings a SQLite database to a schema version, one transaction for each version.
+"""Migrates a SQLite database to a schema version, in one transaction for each version.
 
 SQLite's own write lock is the lock: every version is looked up, applied and recorded inside one
 ``BEGIN IMMEDIATE`` transaction, so any number of processes may open a new database at once. The runner opens its
@@ -51,7 +51,7 @@ ORDER BY type, name
 
 @dataclass(frozen=True, slots=True)
 class MigrationStatus:
-    """Where one version stands in one database.
+    """The state of one version in one database.
 
     Attributes
     ----------
@@ -76,14 +76,14 @@ class _Applied:
 
 
 class MigrationRunner:
-    """Applies and takes back the migrations of one SQLite database file.
+    """Applies and rolls back the migrations of one SQLite database file.
 
     Parameters
     ----------
     db_path : Path or str
         Created, with its folder, when it does not exist.
     migrations_dir : Path, optional
-        The folder of ``V<n>__<words>.sql`` files; those of this release by default.
+        The folder of ``V<n>__<words>.sql`` files; by default that of this release.
     """
 
     def __init__(self, db_path: Path | str, migrations_dir: Path | str | None = None) -> None:
@@ -112,19 +112,19 @@ class MigrationRunner:
         self.db_path.parent.mkdir(parents=True, exist_ok=True)
         applied_now: list[int] = []
         with closing(self._connect()) as connection:
-            # Looked at before anything is changed: another program's file stays as it was.
+            # Checked before anything is changed, so that another program's file stays as it was.
             applied = self._checked(connection)
             _enter_wal(connection)
             if not self.migrations[len(applied) : target]:
-                return []  # without the write lock, which somebody may hold for long
+                return []  # without the write lock, which another process may hold for long
             while (version := self._apply_next(connection, target)) is not None:
                 applied_now.append(version)
         return applied_now
 
     def rollback_migration(self, version: int) -> Path:
-        """Take back `version`, the newest applied one, after an online backup; return the backup's path.
+        """Roll back `version`, the newest applied one, after an online backup; return the backup's path.
 
-        The backup holds everything that was committed: no write comes between it and the rollback.
+        The backup contains everything that was committed: no write comes between it and the rollback.
 
         Raises
         ------
@@ -136,14 +136,14 @@ class MigrationRunner:
         newest = self.current_version()
         if version != newest or newest == 0:
             raise SchemaMismatch(
-                f"only the newest applied version can be taken back: that is V{newest}, not V{version}",
+                f"only the newest applied version can be rolled back: that is V{newest}, not V{version}",
                 version=version,
             )
         with closing(self._connect()) as connection, _immediate(connection):
             applied = self._checked(connection)
             if len(applied) != version:
                 raise SchemaMismatch(
-                    f"another process took V{version} back meanwhile; look with `skillrank migrate status`",
+                    f"another process rolled back V{version} in the meantime; see `skillrank migrate status`",
                     version=version,
                 )
             backup = self._backup(version)
@@ -152,7 +152,7 @@ class MigrationRunner:
         return backup
 
     def status(self) -> list[MigrationStatus]:
-        """Tell for each version of this release whether `db_path` has it; changes nothing."""
+        """Return for each version of this release whether `db_path` has it; changes nothing."""
         applied = {row.version: row.applied_at for row in self._read_applied()}
         return [MigrationStatus(m.version, m.description, applied.get(m.version)) for m in self.migrations]
 
@@ -226,7 +226,7 @@ class MigrationRunner:
             return self._checked(connection)
 
     def _checked(self, connection: apsw.Connection) -> list[_Applied]:
-        """Read what is applied, refusing every state that the files cannot explain."""
+        """Read what is applied. Raises `SchemaMismatch` for every state that the files cannot explain."""
         names = {name for kind, name in _schema(connection) if kind == "table"}
         if "schema_migrations" not in names:
             if names:
@@ -241,14 +241,14 @@ class MigrationRunner:
         if not applied and names != {"schema_migrations"}:
             raise SchemaMismatch(
                 f"{self.db_path} has tables ({', '.join(sorted(names)[:3])}…) of a migration that is not recorded: "
-                "it was stopped half-way by another tool; restore a backup with `skillrank restore`"
+                "another tool left it unfinished; restore a backup with `skillrank restore`"
             )
         return applied
 
     def _check_row(self, position: int, row: _Applied) -> None:
         if row.version != position:
             raise SchemaMismatch(
-                f"{self.db_path} records V{row.version} but not V{position}: its record was edited; "
+                f"{self.db_path} records V{row.version} but not V{position}: its records were edited; "
                 "restore a backup with `skillrank restore`",
                 version=position,
             )
@@ -261,7 +261,7 @@ class MigrationRunner:
             )
         if row.checksum != self.migrations[position - 1].checksum:
             raise SchemaMismatch(
-                f"V{row.version} was applied to {self.db_path} from a file with another content "
+                f"V{row.version} was applied to {self.db_path} from a file with different content "
                 f"(sha256 {row.checksum[:12]}…): migrations never change once applied; reinstall skillrank",
                 version=row.version,
             )
@@ -311,7 +311,7 @@ def _run(connection: apsw.Connection, sql: str, *, version: int, direction: Lite
         connection.execute(sql)
     except apsw.Error as error:
         raise MigrationFailed(
-            f"V{version} could not be {'applied' if direction == 'up' else 'taken back'}: {error}. "
+            f"V{version} could not be {'applied' if direction == 'up' else 'rolled back'}: {error}. "
             "The database is as it was before; report this with the output of `skillrank doctor`",
             version=version,
             direction=direction,
@@ -319,5 +319,5 @@ def _run(connection: apsw.Connection, sql: str, *, version: int, direction: Lite
 
 
 def _schema(connection: apsw.Connection) -> dict[tuple[str, str], str]:
-    # SQLite puts a renamed table's name in quotes, so going up and down again adds some.
+    # SQLite quotes the name of a renamed table, so going up and down again adds quotes.
     return {(kind, name): " ".join(sql.replace('"', "").split()) for kind, name, sql in connection.execute(_SCHEMA)}

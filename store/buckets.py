@@ -37,4 +37,4 @@ def bucket_starts(since: datetime, until: datetime, bucket: Bucket) -> list[date
     try:
         return [datetime.fromtimestamp(slot * step - offset, UTC) for slot in range(first - 1, last + 1)]
     except (ValueError, OverflowError) as error:
-        raise InvalidRecord("the period reaches back before the calendar begins", field="since") from error
+        raise InvalidRecord("the period starts before the calendar begins", field="since") from error

@@ -1,4 +1,4 @@
-"""What the store refuses or cannot do, said with attributes that callers act on."""
+"""The errors of the store, with attributes that callers can act on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from migrations.errors import SkillrankError
 
 
 class NotFound(SkillrankError):
-    """Something that was asked for by its id or name is not in the store.
+    """There is nothing of this id or name in the store.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class NotFound(SkillrankError):
 
 
 class Conflict(SkillrankError):
-    """What was asked contradicts what is recorded; nothing was changed.
+    """The request contradicts what is recorded; nothing was changed.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Conflict(SkillrankError):
 
 
 class InvalidRecord(SkillrankError):
-    """A value that was to be stored breaks a rule of the schema; nothing was changed.
+    """A value breaks a rule of the store; nothing was changed.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class InvalidRecord(SkillrankError):
 
 
 class StoreUnavailable(SkillrankError):
-    """The store cannot do this now; nothing was changed and trying again later may work.
+    """The store cannot do this now; nothing was changed, and trying again later may work.
 
     Attributes
     ----------
     cause : {'locked', 'full', 'read_only', 'replaced', 'closed', 'corrupt', 'io', 'deadline'}
     retry_after_s : float or None
-        When trying again makes sense, None when it does not without somebody's help.
+        When to try again; None when that is of no use before somebody has removed the cause.
     """
 
     def __init__(self, message: str, *, cause: str, retry_after_s: float | None = None) -> None:
@@ -67,7 +67,7 @@ class StoreUnavailable(SkillrankError):
 
 
 class SourceUnreadable(SkillrankError):
-    """Another database cannot be counted; it is left out, and nothing was changed.
+    """Another database cannot be counted; it was skipped, and nothing was changed.
 
     Attributes
     ----------

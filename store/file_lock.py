@@ -1,4 +1,4 @@
-"""A lock that processes share through a file."""
+"""A lock between processes, through a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` alone inside the block, waiting for it; the system drops it if the process dies."""
+    """Hold the lock file `path` exclusively inside the block, waiting for it; it is released if the process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         _lock(descriptor)

@@ -41,7 +41,7 @@ def keep_queries(environ: Mapping[str, str] = os.environ) -> bool:
     Raises
     ------
     InvalidRecord
-        When it is neither true nor false: no text is stored on a guess.
+        When it is neither true nor false; guessing could store text that nobody wants stored.
     """
     for variable in (KEEP_QUERIES_VARIABLE, OLD_KEEP_QUERIES_VARIABLE):
         if variable in environ:

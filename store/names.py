@@ -1,4 +1,4 @@
-"""Which spellings are one name."""
+"""Decides which spellings are one name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike two documents are, told from their words alone.
+"""How similar two documents are, judged by their words alone.
 
 Shingles of five words, kept as the smallest hashes of each document (Broder, "On the resemblance and containment of
 documents", 1997): enough to estimate the share of shingles that two documents have in common, at a kilobyte each.
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 SHINGLE_WORDS: Final = 5
 # The standard error of a resemblance is at most sqrt(1 / (4 * SKETCH_HASHES)), 0.03.
 SKETCH_HASHES: Final = 256
-# Read off 120 pairs of 4,011 public documents (DECISIONS.md): from here on two are versions of one skill. The text
-# alone is not enough, since documents made from one template share it and speak of different things.
+# Chosen by 120 pairs of 4,011 public documents (DECISIONS.md): above these, two documents are versions of one skill.
+# The words alone are not enough, since documents made from one template share them and are about different things.
 LEAST_RESEMBLANCE: Final = 0.5
 LEAST_COSINE: Final = 0.7
 LEAST_MEAN: Final = 0.7
@@ -31,7 +31,7 @@ Sketch = NDArray[np.uint32]
 def sketch(text: str) -> Sketch:
     """Return the smallest distinct hashes of the text's shingles, ascending; none for a text of four words or fewer.
 
-    The same in every process.
+    The result is the same in every process.
     """
     words = _WORD.findall(text.lower())
     codes = {word: zlib.crc32(word.encode(errors="replace")) for word in set(words)}
@@ -47,7 +47,7 @@ def sketch(text: str) -> Sketch:
 
 
 def resemblance(one: Sketch, other: Sketch) -> float:
-    """Return the estimated share of shingles that both documents have among those that either has, in [0, 1]."""
+    """Return the estimated Jaccard similarity of two documents' shingles, in [0, 1]."""
     if not one.size or not other.size:
         return 0.0
     # A sketch that is not full holds every shingle; the smaller one bounds what is known of the union.
@@ -58,7 +58,7 @@ def resemblance(one: Sketch, other: Sketch) -> float:
 
 
 def near_identical(resemblance: float, cosine: float) -> bool:
-    """Whether two documents are the same skill for whoever asks: nearly the same words, about the same thing.
+    """Return whether two documents are one skill in practice: nearly the same words, about the same thing.
 
     Parameters
     ----------

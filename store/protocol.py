@@ -1,10 +1,10 @@
-"""The store's contract: everything durable, behind typed ports.
+"""The store's contract: all durable state, behind typed ports.
 
-A backend implements `Store`; nothing above it sees SQL, a driver, or a path. What is written here holds for every
-backend and is what ``tests/contract`` checks.
+A backend implements `Store`; nothing above it sees SQL, a driver or a path. What is written here holds for every
+backend and is checked by ``tests/contract``.
 
 Durability
-    A call that writes returns after its unit is committed and synced. A unit is applied whole or not at all.
+    A call that writes returns after its unit was committed and synced. A unit is applied as a whole or not at all.
 Threads
     Every method may be called from any thread; reads see all writes that returned before they began.
 Errors
@@ -48,7 +48,7 @@ class Store(
     Operations,
     Protocol,
 ):
-    """Everything durable. `close` drains accepted writes; calling it again does nothing."""
+    """All durable state. `close` completes the accepted writes; calling it again does nothing."""
 
     def close(self) -> None:
         """Commit what was accepted, then release every resource."""

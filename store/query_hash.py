@@ -1,4 +1,4 @@
-"""What stands for a query whose words are not kept."""
+"""The hash that stands for a query whose text is not kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def hash_of(query: str) -> str:
 
 
 def same_query(recorded: Invocation, asked: str | None) -> bool:
-    """Whether `asked` can be the query that a use was recorded with."""
+    """Return whether `asked` can be the query that a use was recorded with."""
     if recorded.user_query_hash is None:
         return recorded.user_query == asked
     # What was forgotten cannot contradict anything.

@@ -1,4 +1,4 @@
-"""Stretches of time as people write them."""
+"""Parses periods of time as people write them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def parse_window(text: str) -> timedelta:
     Raises
     ------
     InvalidRecord
-        When `text` is not of that form, or is nothing.
+        When `text` does not have that form, or is zero.
     """
     match = _WINDOW.fullmatch(text)
     if match is None or int(match["count"]) == 0:
-        raise InvalidRecord(f"{text!r} is not a window of time such as '7 days', '36h' or '2w'", field="window")
+        raise InvalidRecord(f"{text!r} is not a period of time such as '7 days', '36h' or '2w'", field="window")
     return timedelta(**{_UNITS[match["unit"][0].lower()]: int(match["count"])})

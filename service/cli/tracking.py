@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.context import CONSOLE, AsJson, DataDir, opened, print_json, saying_errors, settings_for
+from service.cli.context import CONSOLE, ERRORS, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
 from service.cli.projects import signals_in_words
 from service.work.projects import record_progress_update
 from service.work.sessions import end_session as end_session_with_report
@@ -46,6 +46,8 @@ def start(
             print_json(invocation)
         else:
             typer.echo(invocation.id)
+            if not invocation.skill_known:
+                ERRORS.print(f"note: no skill named {plain(skill_name)} is indexed", highlight=False, soft_wrap=True)
 
 
 @track.command("finish")

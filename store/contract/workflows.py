@@ -1,4 +1,4 @@
-"""Workflow events, and what sessions add up to."""
+"""Workflow events, session reports, and totals over sessions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ StepStatus = Literal["started", "passed", "failed", "skipped"]
 
 
 class NewWorkflowEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a workflow reports; `id` and `occurred_at` None let the store make them.
+    """An event to record; without `id` and `occurred_at` the store makes them.
 
-    `occurred_at` is when the status came to be: the beginning for ``started``, the end for the others. Events of one
-    batch without a time get increasing ones, so that their order is kept.
+    `occurred_at` is when the step reached its status: its start for ``started``, its end for the others.
+    Events of one batch without a time get increasing ones, so that their order is kept.
     """
 
     session_id: str
@@ -34,7 +34,7 @@ class NewWorkflowEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkflowEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One workflow event as the log holds it."""
+    """One workflow event as recorded."""
 
     seq: int
     id: str
@@ -52,7 +52,7 @@ class WorkflowEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefusedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of a batch that was not taken; `position` counts from 0 in the batch."""
+    """An event of a batch that was refused; `position` is its place in the batch, from 0."""
 
     position: int
     id: str | None
@@ -60,7 +60,7 @@ class RefusedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch did: events added, events that were recorded already, and events refused with the reason."""
+    """What a batch did: events added, events that were recorded already, and events refused, each with a reason."""
 
     added: int
     known: int
@@ -68,7 +68,7 @@ class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchInStory(msgspec.Struct, frozen=True, kw_only=True):
-    """A search of a session; `query` is None where its words are not kept, `served` are the first few names."""
+    """A search of a session; `query` is None where queries are not kept, `served` are the first few names."""
 
     id: str
     searched_at: str
@@ -78,7 +78,7 @@ class SearchInStory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UseInStory(msgspec.Struct, frozen=True, kw_only=True):
-    """A use of a skill in a session; the last four are None while it runs."""
+    """A use of a skill in a session; the last four fields are None while it is running."""
 
     id: str
     skill_name: str
@@ -107,7 +107,7 @@ class EventInStory(msgspec.Struct, frozen=True, kw_only=True):
 class SessionStory(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is recorded of a session.
 
-    Each list is in the order of time; what has one moment stands in an order that does not depend on arrival.
+    Each list is ordered by time; entries of one moment have an order that does not depend on when they arrived.
     """
 
     session_id: str
@@ -121,7 +121,7 @@ class SessionStory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkflowFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which sessions to look at: those of a project, with events of a workflow, begun at `since` or later."""
+    """Which sessions to select: those of a project, with events of a workflow, started at `since` or later."""
 
     project_id: str | None = None
     workflow: str | None = None
@@ -129,10 +129,10 @@ class WorkflowFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """In how many sessions of one project a step was judged last as passed, or at all.
+    """In how many sessions of one project a step was judged, and in how many its last judgement was passed.
 
-    With a `skill_name` only sessions that used the skill before that judgement count. `step` is '' for all steps of a
-    workflow together, which fail when one of them does; `project_id` is '' for sessions without a project.
+    With a `skill_name`, only sessions that used the skill before that judgement count. `step` is '' for all steps of a
+    workflow together, which fail if one of them does; `project_id` is '' for sessions without a project.
     """
 
     workflow: str
@@ -144,14 +144,14 @@ class StepTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals of the steps that differ most between sessions; `steps` counts all that were judged."""
+    """Totals of the steps that differ most between sessions; `steps` is the number of all that were judged."""
 
     steps: int
     totals: list[StepTotal]
 
 
 class PhaseTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """How often something ended one way in a phase: uses of skills by outcome (``running`` too), steps by status."""
+    """How often uses had an outcome (or are ``running``), or steps a status, in a phase."""
 
     phase: str
     kind: Literal["use", "step"]
@@ -160,7 +160,7 @@ class PhaseTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransitionTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """How often `after` came next after `before` in a session, out of `leaving` times that something else did."""
+    """How often `after` directly followed `before` in a session; `leaving` is how often anything did."""
 
     before: str
     after: str
@@ -176,60 +176,59 @@ class WorkflowLog(Protocol):
     """What workflows report about themselves: an append-only log."""
 
     def record_event(self, event: NewWorkflowEvent) -> tuple[WorkflowEvent, bool]:
-        """Record one event; return it and whether it is new. An unknown session id begins that session.
+        """Record one event; return it and whether it is new. An unknown session id starts that session.
 
-        The same id with the same content returns what is recorded; other content raises `Conflict`. Events may come
-        in any order, also before the use that they name and after their session has ended.
+        The same id with the same content returns what is recorded; other content raises `Conflict`. Events may arrive
+        in any order, also before the use that they name and after the end of their session.
         """
 
     def record_events(self, events: Sequence[NewWorkflowEvent]) -> EventsReport:
-        """Record many events as one unit; those that contradict a rule or the log are refused one by one."""
+        """Record many events as one unit; invalid and contradicting ones are refused one by one."""
 
     def workflow_event(self, event_id: str) -> WorkflowEvent:
         """Return one event. Raises `NotFound`."""
 
 
 class SessionReports(Protocol):
-    """How sessions end, and the report that is kept of each ended one.
+    """Ends sessions and keeps a report of each.
 
-    What is recorded of a session after its end makes its report void. It is made anew by the next who asks.
+    Whatever is recorded of a session after its end invalidates its report, which is made again on request.
     """
 
     def end_session(self, session_id: str, make: ReportMaker | None = None) -> SessionEnd:
         """End a session: its open uses become abandoned and the percentiles of its skills are recomputed.
 
-        With `make`, what it makes of the session's story is kept as its report. One unit; ending it again changes
-        nothing, unless it went on meanwhile: then what is open ends now, and so does the session. Raises `NotFound`.
+        What `make` returns for the session's story is kept as its report. One unit; ending a session again changes
+        nothing unless it went on in the meantime: then open uses, and the session, end now. Raises `NotFound`.
         """
 
     def session_story(self, session_id: str) -> SessionStory:
         """Return everything that is recorded of a session. Raises `NotFound`."""
 
     def session_report(self, session_id: str, make: ReportMaker) -> dict[str, Any]:
-        """Return a session's report: the one that is kept, else what `make` makes of its story.
+        """Return a session's report: the one that is kept, else what `make` returns for its story.
 
-        That is kept when the session has ended. `make` may run more than once and does not call the store. Raises
+        The latter is kept if the session has ended. `make` may run more than once and must not call the store. Raises
         `NotFound`.
         """
 
     def idle_sessions(self, idle_for: timedelta) -> list[str]:
-        """Return open sessions of which nothing was recorded for longer than `idle_for`, the earliest first."""
+        """Return the open sessions in which nothing was recorded for longer than `idle_for`, earliest first."""
 
 
 class WorkflowTotals(Protocol):
-    """What sessions add up to. A filter on a time that is none raises `InvalidRecord`."""
+    """Totals over sessions. A filter with an invalid time raises `InvalidRecord`."""
 
     def step_totals(self, wanted: WorkflowFilter, *, steps: int) -> StepTotals:
-        """Return how steps ended, by project, with and without regard to each skill, for at most `steps` steps.
+        """Return how at most `steps` steps ended, by project, in all sessions and in those that used each skill.
 
-        All steps of a workflow together count as one more step of it, where it has several.
-
-        Those that both passed and failed most often come first: about others there is nothing to learn. A step of a
-        session counts once, as it was judged last; of judgements at one moment the failure holds.
+        All steps of a workflow together count as one more step of it, if it has several. Steps that both passed and
+        failed most often come first, since the others tell nothing. A step counts once for each session, by its last
+        judgement; of judgements at one moment, the failure counts.
         """
 
     def phase_totals(self, wanted: WorkflowFilter) -> list[PhaseTotal]:
-        """Return how uses and steps ended in each phase, by phase; those without a phase are left out."""
+        """Return how uses and steps ended in each phase, ordered by phase; those without a phase are excluded."""
 
     def transitions(self, wanted: WorkflowFilter, *, between: Literal["phases", "skills"]) -> list[TransitionTotal]:
-        """Return what followed what inside sessions, most often first; repetitions are one stay."""
+        """Return which step followed which in sessions, most frequent first; repetitions count as one."""

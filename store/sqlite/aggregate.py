@@ -1,4 +1,4 @@
-"""Counts uses by project, skill and day, of this database and of others: how far each was read, and the writing."""
+"""Counts the uses in this database and in others by project, skill and day, from where it stopped before."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SELECT id, store_id, location, store_id = (SELECT id FROM store_identity), invoc
 FROM metrics_source ORDER BY id
 """
 _REVISION: Final = "SELECT coalesce(sum(revision), 0) FROM metrics_source"
-# For each log, its newest row, and what stands at a number.
+# For each log: its newest row, and the row of a number.
 _LOGS: Final = (("skill_invocation", "id"), ("skill_outcome", "invocation_id"), ("search_order", "search_id"))
 
 _MICROSECONDS: Final = "CAST(round(o.duration_seconds * 1e6) AS INTEGER)"
 _TIMED: Final = "o.outcome = 'completed' AND o.duration_seconds IS NOT NULL"
-# What a use does not tell about itself, its session may.
+# What a use does not say, its session may.
 _PROJECT: Final = "coalesce(i.project_id, (SELECT project_id FROM session WHERE id = i.session_id), '')"
 _USER: Final = "coalesce(i.user_id, (SELECT user_id FROM session WHERE id = i.session_id))"
 _CELLS: Final = f"""
@@ -43,7 +43,7 @@ SELECT substr(i.invoked_at, 1, 10), i.skill_name, {_PROJECT}, count(*),
 FROM {{uses}} LEFT JOIN skill_outcome o ON o.invocation_id = i.id GROUP BY 1, 2, 3
 """
 _ALL_CELLS: Final = _CELLS.format(uses="skill_invocation i")
-# What was started or finished since the last run says which skills on which days must be counted anew.
+# The skills and days of what was started or finished since the last run, which must be counted again.
 _TOUCHED_CELLS: Final = """
 WITH touched(skill_name, day) AS MATERIALIZED (
     SELECT skill_name, substr(invoked_at, 1, 10) FROM skill_invocation WHERE seq > :invocation_seq
@@ -63,7 +63,7 @@ SELECT substr(s.searched_at, 1, 10), r.skill_name, {PROJECT_OF_SEARCH}, r.positi
 FROM search_order n JOIN search s ON s.id = n.search_id JOIN search_result r ON r.search_id = s.id
 WHERE n.seq > :search_seq GROUP BY 1, 2, 3, 4
 """
-# A skill is taken from a list once, however often it is then used. The list may be recorded after the use.
+# A skill is chosen from a list once, however often it is then used. The list may be recorded after the use.
 _TAKEN: Final = f"""
 WITH pair AS (
     SELECT search_id, skill_name FROM skill_invocation WHERE seq > :invocation_seq AND search_id IS NOT NULL
@@ -118,14 +118,14 @@ class _Mark(NamedTuple):
 
 
 class _State(NamedTuple):
-    """How far a database was read: one mark for each of `_LOGS`."""
+    """How far a database was counted: one mark for each of `_LOGS`."""
 
     location: str | None = None
     marks: tuple[_Mark, ...] = (_Mark(), _Mark(), _Mark())
 
 
 class _Collected(NamedTuple):
-    """What a database has that is not counted yet, read on one snapshot."""
+    """What is new in a database, read on one snapshot."""
 
     run: SourceRun
     marks: tuple[_Mark, ...]
@@ -156,7 +156,7 @@ class SqliteAggregates(SqliteAggregateReading):
             if found.marks == state.marks and location == state.location:
                 return found.run
             unit = partial(_write, found=found, state=state, now=self._db.now())
-            # False: another process has counted the same meanwhile, so look again what is left.
+            # False: another process has counted the same in the meantime, so look again at what is left.
             if self._db.write("aggregate", unit):
                 return found.run
 
@@ -182,7 +182,9 @@ def _state(connection: apsw.Connection, *, store_id: str) -> _State:
 
 def _collect(connection: apsw.Connection, *, store_id: str, location: str, state: _State) -> _Collected:
     if _identity(connection) != store_id:
-        raise SourceUnreadable(f"another file took the place of {location} meanwhile; try again", cause="unreadable")
+        raise SourceUnreadable(
+            f"{location} was replaced by another file in the meantime; try again", cause="unreadable"
+        )
     newest = tuple(
         _Mark(*(one(connection, f"SELECT seq, {key} FROM {log} ORDER BY seq DESC LIMIT 1") or ())) for log, key in _LOGS
     )

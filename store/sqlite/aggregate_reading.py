@@ -1,6 +1,6 @@
-"""Reads what uses come to by project, skill and day.
+"""Reads the totals by project, skill and day.
 
-No log is read but that of searches, and of those only the ones that nothing fitted, which have an index.
+Of the logs, only the searches that found nothing suitable are read, through an index of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from store.contract.aggregates import (
 from store.sqlite.database import Database
 from store.sqlite.rows import narrowed, record, rows, value
 
-# A search that tells no project is of its session's.
+# A search without a project belongs to that of its session.
 PROJECT_OF_SEARCH: Final = "coalesce(s.project_id, (SELECT project_id FROM session WHERE id = s.session_id), '')"
 _FINISHED: Final = "(completed + failed + abandoned)"
 _LAST_DAY: Final = "SELECT max(day) FROM cross_project_metrics WHERE day <= ?"
@@ -93,7 +93,7 @@ class SqliteAggregateReading:
 
     def project_skill_totals(self, wanted: MetricsFilter) -> list[ProjectSkillTotal]:
         where, bound = _where(wanted)
-        # Who used a skill last before the first day is not of these days.
+        # Users who last used the skill before the first day do not count.
         who, of_people = narrowed(
             ("m.project_id = ?", wanted.project_id),
             ("m.skill_name = ?", wanted.skill_name),

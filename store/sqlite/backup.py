@@ -1,4 +1,4 @@
-"""Backups that are checked before they count, and restores that swap a checked file in."""
+"""Makes checked backups, and restores them by swapping in a checked copy."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SELECT (SELECT max(version) FROM schema_migrations), (SELECT count(*) FROM skill
 
 
 def backup(source: apsw.Connection, target: Path) -> BackupReport:
-    """Copy what `source`'s snapshot holds to `target`, check the copy, and only then give it its name.
+    """Copy the snapshot of `source`, check the copy, and only then make it available as `target`.
 
     Parameters
     ----------
     source : apsw.Connection
-        Inside a read transaction, so that writers neither wait nor make the copy begin anew.
+        Inside a read transaction, so that writers neither wait nor make the copy start again.
     target : Path
         Must not exist. ``<target>.sha256`` is written beside it, in the form ``sha256sum -c`` reads.
 
@@ -44,7 +44,7 @@ def backup(source: apsw.Connection, target: Path) -> BackupReport:
     InvalidRecord
         When `target` exists.
     StoreUnavailable
-        When the copy cannot be written, or does not pass its check; nothing is left behind then.
+        When the copy cannot be written or fails its check; nothing is left behind then.
     """
     if os.path.lexists(target):
         raise _taken(target)
@@ -79,19 +79,19 @@ def backup(source: apsw.Connection, target: Path) -> BackupReport:
 
 
 def restore(database: Path, source: Path, *, stamp: str) -> RestoreReport:
-    """Put a copy of the backup `source` in the place of `database`, which is kept under another name.
+    """Replace `database` by a copy of the backup `source`; the old database is kept under another name.
 
-    The copy is made and checked beside the database and then swapped in by one rename: whenever this stops, the
-    database is whole, the one before or the one after. ``-wal`` and ``-shm`` of the old one are gone.
+    The copy is made and checked beside the database and then swapped in by one rename: whenever this is interrupted,
+    the database is either the old one or the new one. The old ``-wal`` and ``-shm`` are gone afterwards.
 
     Raises
     ------
     InvalidRecord
-        When `source` is missing, is not what its checksum says, or does not pass its check.
+        When `source` is missing, does not match its checksum, or fails its check.
     SchemaMismatch
-        When it is newer than this release.
+        When the schema of `source` is newer than this release.
     StoreUnavailable
-        When any process has the database open, or the disk refuses.
+        When any process has the database open, or the disk cannot be written.
     """
     if not source.is_file():
         raise InvalidRecord(f"there is no backup {source}", field="source")
@@ -123,7 +123,7 @@ def restore(database: Path, source: Path, *, stamp: str) -> RestoreReport:
 
 
 def integrity_problems(connection: apsw.Connection) -> list[str]:
-    """Return what SQLite itself finds wrong with the file and its references, at most a few of each."""
+    """Return what SQLite finds wrong with the file and with references, at most five of each."""
     found = [f"integrity_check: {row[0]}" for row in rows(connection, "PRAGMA integrity_check(5)") if row[0] != "ok"]
     broken = rows(connection, "PRAGMA foreign_key_check")[:5]
     return found + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in broken]
@@ -135,9 +135,9 @@ def _copy_of_backup(source: Path, copy: Path) -> tuple[int, int, int]:
             _copy(opened, copy)
         found = _check(copy)
     except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise InvalidRecord(f"{source} is damaged or no database ({error}); take another backup", field="source") from (
-            error
-        )
+        raise InvalidRecord(
+            f"{source} is damaged or not a database ({error}); use another backup", field="source"
+        ) from (error)
     except StoreUnavailable as error:
         if error.cause != "corrupt":
             raise
@@ -151,18 +151,18 @@ def _copy(source: apsw.Connection, target: Path) -> None:
         with copy.backup("main", source, "main") as running:
             while not running.done:
                 running.step(_PAGES_A_STEP)
-        # One file that needs no other beside it, whatever journal the original has.
+        # One file, without others beside it, whatever journal mode the original has.
         copy.execute("PRAGMA journal_mode = DELETE").fetchall()
     _sync(target)
 
 
 def _check(path: Path) -> tuple[int, int, int]:
-    """Open a copy, check it, and return its schema version and how many uses and outcomes it has."""
+    """Check a copy; return its schema version and its numbers of uses and outcomes."""
     MigrationRunner(path).current_version()  # refuses a newer schema and files of other programs
     with closing(_open_quietly(path)) as opened:
         problems = integrity_problems(opened)
         if problems:
-            raise StoreUnavailable(f"the copy does not pass its check: {problems[0]}", cause="corrupt")
+            raise StoreUnavailable(f"the copy failed its check: {problems[0]}", cause="corrupt")
         try:
             version, invocations, outcomes = rows(opened, _COUNTS)[0]
         except apsw.SQLError as error:
@@ -171,21 +171,21 @@ def _check(path: Path) -> tuple[int, int, int]:
 
 
 def _open_quietly(path: Path) -> apsw.Connection:
-    # immutable: reading a backup must leave no -wal and -shm beside it. One with a log beside it needs them.
+    # immutable: reading a backup must leave no -wal and -shm beside it, unless it has a log that must be read.
     log = path.with_name(path.name + "-wal")
     return open_file(path, readonly=True, immutable=not log.exists())
 
 
 def _free_name(path: Path) -> Path:
-    """Return `path`, or with a number behind it the first that no file has."""
+    """Return `path` if it is free, else the first free path with a number appended."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
     return next(each for each in chain([path], numbered) if not os.path.lexists(each))
 
 
 def _set_aside(database: Path, kept: Path) -> None:
-    """Give the database a second name, with everything committed inside, and leave nothing of it beside it."""
+    """Give the database a second name, with its log folded in, and remove the files beside it."""
     wal, shm = (database.with_name(database.name + ending) for ending in ("-wal", "-shm"))
-    # What cannot be read is kept as it is: the file and its log.
+    # A database that cannot be read is kept as it is: the file and its log.
     with suppress(apsw.CorruptError, apsw.NotADBError, apsw.IOError), closing(apsw.Connection(str(database))) as old:
         # Leaving WAL folds the log into the file, and fails while any program has it open.
         old.execute("PRAGMA journal_mode = DELETE").fetchall()
@@ -233,7 +233,7 @@ def _matches_checksum(source: Path) -> bool:
     told = sums.read_text(encoding="utf-8", errors="replace").split()
     if not told or told[0] != _sha256(source):
         raise InvalidRecord(
-            f"{source} is not the file that {sums.name} describes: it was changed or damaged; take another backup",
+            f"{source} is not the file that {sums.name} describes: it was changed or damaged; use another backup",
             field="source",
         )
     return True

@@ -15,9 +15,9 @@ from typing import Final
 from store.errors import StoreUnavailable
 
 KEPT: Final = 7
-# Behind the name of a database that is being restored.
+# Appended to the name of a database while it is restored.
 RESTORING: Final = ".restoring"
-# A backup is written, then checked for at most an hour; what nobody has touched for a day belongs to no running one.
+# A backup is written and then checked for at most an hour, so no running one leaves its file untouched for a day.
 LEFTOVER_AGE_S: Final = 86_400.0
 
 _CAUSES: Final = {
@@ -27,7 +27,7 @@ _CAUSES: Final = {
     errno.EACCES: "read_only",
     errno.EPERM: "read_only",
 }
-# 0.1 named backups by their time alone. They count as older than every numbered one.
+# 0.1 named backups by time alone; these count as older than every numbered one.
 _NAME: Final = re.compile(r"skillrank-(?:(?P<number>\d{6,})-)?\d{8}T\d{12}Z\.db", re.ASCII)
 _PARTIAL: Final = re.compile(
     r"\.skillrank-(?:backup-[0-9a-f]{16}|\d{8}T\d{12}Z\.db)\.partial(?:-journal|-wal|-shm)?", re.ASCII
@@ -37,21 +37,20 @@ _PARTIAL: Final = re.compile(
 def next_backup(folder: Path, moment: datetime) -> Path:
     """Return the path of the next backup in `folder`.
 
-    The number in its name gives the order of backups. The time says when a backup was made, by a clock that may have
-    been wrong, so it decides nothing.
+    The number in the name gives the order. The time is for people; the clock may have been wrong.
     """
     number = max((_number(path) for path in folder.glob("skillrank-*.db")), default=0) + 1
     return folder / f"skillrank-{number:06d}-{moment:%Y%m%dT%H%M%S%f}Z.db"
 
 
 def list_backups(folder: Path) -> list[Path]:
-    """Return the database files in `folder`, oldest first; files under names of the user's own come before all."""
+    """Return the database files in `folder`, oldest first; files that the user named come first."""
     found = [path for path in folder.glob("*.db") if path.is_file()]
     return sorted(found, key=_place)
 
 
 def prune_backups(folder: Path, *, keep: int = KEPT, made: Path | None = None) -> list[Path]:
-    """Remove all but the last `keep` backups that `next_backup` named, with their checksums; return those removed.
+    """Remove all but the newest `keep` backups that `next_backup` named, and their checksums; return those removed.
 
     Parameters
     ----------
@@ -80,12 +79,12 @@ def checksum_file(backup_path: Path) -> Path:
 
 
 def partial_file(target: Path) -> Path:
-    """Return a path beside `target` to write a backup to, another one at each call."""
+    """Return a new path beside `target` to write a backup to."""
     return target.with_name(f".skillrank-backup-{secrets.token_hex(8)}.partial")
 
 
 def remove_files(path: Path) -> None:
-    """Remove a database and what SQLite keeps beside it."""
+    """Remove a database and the files that SQLite keeps beside it."""
     for ending in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
 

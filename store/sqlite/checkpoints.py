@@ -1,4 +1,4 @@
-"""Folds the write-ahead log into the database file beside the writer, so that no caller waits for that."""
+"""Folds the write-ahead log into the database file on a thread of its own, so that no caller waits for it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import apsw
 
 from store.sqlite.connection import open_connection
 
-# In pages of the log. Work aside begins at the first; from the second on the writer helps, since the log begins anew
-# only when every page of it has been folded in, which may never be so while it grows.
+# In pages of the log. The thread starts at the first; beyond the second the writer helps, since the log starts over
+# only once every page was folded in, which may never happen while it grows.
 BEGIN_PAGES: Final = 4_000
 HELP_PAGES: Final = 16_000
 
@@ -27,7 +27,7 @@ class Checkpointer:
     path : Path
         The database file.
     writing : apsw.Connection
-        The connection that writes; from now on its commits fold nothing in by themselves.
+        The connection that writes; its commits no longer run checkpoints themselves.
     """
 
     def __init__(self, path: Path, writing: apsw.Connection) -> None:
@@ -39,7 +39,7 @@ class Checkpointer:
         writing.set_wal_hook(self._look)
 
     def close(self) -> None:
-        """Stop; whoever closes the file last folds in the rest."""
+        """Stop; the last connection to close folds in the rest."""
         self._closing = True
         self._grown.set()
         self._thread.join()
@@ -64,7 +64,7 @@ def _fold(connection: apsw.Connection) -> None:
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     except apsw.BusyError:
-        pass  # somebody else is at it
+        pass  # another connection is doing it
     except apsw.Error as error:
-        # Nothing is lost: what was committed stands in the log, and the next commit tries again.
+        # Nothing is lost: what was committed is in the log, and the next commit tries again.
         _log.warning("the write-ahead log cannot be folded into the database (%s); it keeps growing", error)

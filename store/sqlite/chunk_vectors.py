@@ -1,4 +1,4 @@
-"""The vectors of documents' first chunks: read for the few skills that a search asks about, never held in memory."""
+"""The vectors of documents' first chunks, read for the few skills of a search and never held in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WHERE i.status = 'live' AND i.dimension = ?
 def write_chunks(
     connection: apsw.Connection, skill_id: int, generation: int, vectors: NDArray[np.float32] | None
 ) -> None:
-    """Keep these vectors of a skill in place of any that the generation has; None or no rows keep none."""
+    """Replace a skill's vectors in a generation by these; None or no rows remove them."""
     if vectors is None or not len(vectors):
         connection.execute(_FORGET, (skill_id, generation))
     else:

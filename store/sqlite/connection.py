@@ -1,4 +1,4 @@
-"""How a connection is opened, and how the driver's errors become ours: the one place for both."""
+"""Opens connections, and translates the driver's errors into the store's: the one place for both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -32000;
 """
 
-# The words of the full-text index and where they stand, as tables of this connection.
+# The words of the full-text index and their places, as tables of this connection.
 _VOCABULARY = """
 CREATE VIRTUAL TABLE temp.skill_vocabulary USING fts5vocab(main, skill_fts, row);
 CREATE VIRTUAL TABLE temp.skill_vocabulary_places USING fts5vocab(main, skill_fts, instance);
@@ -33,12 +33,12 @@ CREATE VIRTUAL TABLE temp.skill_vocabulary_places USING fts5vocab(main, skill_ft
 
 
 def open_connection(path: Path, *, readonly: bool) -> apsw.Connection:
-    """Open `path`, which a migration has already brought into being, with sqlite-vec loaded.
+    """Open the migrated database `path`, with sqlite-vec loaded.
 
     Raises
     ------
     StoreUnavailable
-        When the file cannot be opened or is no database.
+        When the file cannot be opened or is not a database.
     """
     with translated():
         connection = open_file(path, readonly=readonly)
@@ -61,7 +61,7 @@ def translated() -> Iterator[None]:
         ) from error
     except apsw.FullError as error:
         raise StoreUnavailable(
-            "the disk is full, nothing was written; free some space and try again", cause="full"
+            "the disk is full and nothing was written; free some space and try again", cause="full"
         ) from error
     except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
         raise StoreUnavailable(
@@ -75,19 +75,19 @@ def translated() -> Iterator[None]:
         ) from error
     except apsw.InterruptError as error:
         raise StoreUnavailable(
-            "reading took longer than its deadline and was stopped; narrow the query or try again",
+            "the read exceeded its deadline and was stopped; narrow the query or try again",
             cause="deadline",
             retry_after_s=RETRY_AFTER_S,
         ) from error
     except apsw.ConstraintError as error:
-        raise InvalidRecord(f"the store's rules refuse this: {error}") from error
+        raise InvalidRecord(f"this breaks a rule of the store: {error}") from error
     except (apsw.TooBigError, apsw.RangeError, apsw.MismatchError, UnicodeEncodeError, OverflowError) as error:
-        # The last two come from binding a lone surrogate, or a whole number of more than 64 bits.
+        # The last two come from binding a lone surrogate, or an integer of more than 64 bits.
         raise InvalidRecord(f"a value cannot be stored: {error}") from error
     except apsw.ConnectionClosedError as error:
         raise StoreUnavailable("the store has been closed", cause="closed") from error
     except apsw.Error as error:  # CantOpenError, IOError, and whatever else: no driver error leaves the store
         raise StoreUnavailable(
-            f"the database cannot be read or written ({error}); check the disk it lies on and run `skillrank doctor`",
+            f"the database cannot be read or written ({error}); check its disk and run `skillrank doctor`",
             cause="io",
         ) from error

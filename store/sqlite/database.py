@@ -1,4 +1,4 @@
-"""One SQLite file: its writer, its readers, and a note in the log when something was slow."""
+"""One SQLite file: its writer, its readers, and the log of slow queries and lock waits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Database:
-    """Opens (and migrates) `path`; gives names to what is read and written.
+    """Opens and migrates `path`, and runs named reads and writes on it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Database:
         self.lock_waits = LockWaiting()
         with _folder_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        # What cannot be written can still be searched, checked and backed up.
+        # A read-only folder can still be searched, checked and backed up elsewhere.
         self.read_only = path.exists() and not can_write_beside(path)
         self._occupancy = share(path)
         try:
@@ -80,7 +80,7 @@ class Database:
         return format_time(self.clock())
 
     def write(self, name: str, unit: Callable[[apsw.Connection], T]) -> T:
-        """Run `unit` on the writer; return when it is durable. Waiting for others does not make a unit slow."""
+        """Run `unit` on the writer; return when it is durable. Waiting for the writer does not count as slow."""
         return self.submit(name, unit).result()
 
     def submit(self, name: str, unit: Callable[[apsw.Connection], T]) -> Pending[T]:
@@ -90,10 +90,10 @@ class Database:
         return self._writer.submit(self._noted(name, unit))
 
     def offer(self, name: str, unit: Callable[[apsw.Connection], T]) -> Callable[[], T]:
-        """Queue `unit` and return what waits for it, but not for another program's lock.
+        """Queue `unit`; return a function that waits for it, but not for a lock that another program holds.
 
-        For what a reader leaves behind. What is returned raises `StoreUnavailable` when the unit is not done because
-        of a lock; it may still be done later.
+        For writes that a read leaves behind. Because of a lock, the function raises `StoreUnavailable`; the unit may
+        still run later.
         """
         try:
             self._refuse_when_locked()
@@ -128,7 +128,7 @@ class Database:
         self._occupancy.release()
 
     def problems(self) -> list[str]:
-        """Return what keeps this process from reading or writing, in words."""
+        """Return in words what prevents this process from reading or writing."""
         try:
             self.identity.check()
         except StoreUnavailable as error:
@@ -164,7 +164,7 @@ class Database:
 
     def _start_writing(self, lock_wait_s: float) -> Writer:
         writing = open_connection(self.path, readonly=False)
-        with translated(), suppress(apsw.BusyError):  # then the next one to open does this
+        with translated(), suppress(apsw.BusyError):  # then the next process to open it does this
             renew(writing)
         self._checkpointer = Checkpointer(self.path, writing)
         return Writer(writing, check=self.identity.check_written, noted=self._note_wait, lock_wait_s=lock_wait_s)
@@ -186,7 +186,7 @@ class Database:
 
     def _note_wait(self, waited_s: float) -> None:
         self.lock_waits.add(waited_s, self.now())
-        # Processes that write at once wait for each other all the time; that is no reason to warn.
+        # Processes that write at once wait for each other all the time; that is not worth a warning.
         level = logging.WARNING if waited_s > PATIENCE_S else logging.INFO
         waited_ms = round(waited_s * 1000)
         _log.log(level, "waited %d ms for another program's write lock", waited_ms, extra={"waited_ms": waited_ms})
@@ -203,7 +203,7 @@ class Database:
 
     def _note(self, name: str, started: float) -> None:
         took_ms = (time.perf_counter() - started) * 1000
-        # What is meant to read everything is not slow for doing so.
+        # What is meant to read everything may take its time.
         if took_ms > SLOW_MS and name not in _THOROUGH:
             self.slow.add(name, took_ms, self.now())
             _log.warning("slow query %s took %.0f ms", name, took_ms, extra={"query": name, "took_ms": took_ms})
@@ -241,7 +241,7 @@ class LockWaiting:
             )
 
     def found(self, waiting_s: float) -> LockWaits:
-        """Return them, with the one that has lasted for `waiting_s` seconds so far."""
+        """Return them, including the one that has lasted for `waiting_s` seconds so far."""
         with self._lock:
             found = self._found
         if waiting_s <= NOTED_WAIT_S:

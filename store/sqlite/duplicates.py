@@ -1,7 +1,7 @@
-"""Finds near-identical documents among a few: by their vectors, then by their words. Nothing of it is stored.
+"""Finds near-identical documents among a few, by their vectors and then by their words. Nothing is stored.
 
-A search looks at a few dozen skills, so what is compared is what is served: no pass over the whole library, at index
-time or at start, however large it is.
+Only the few dozen skills of a search are compared: the whole library is never scanned, neither when it is indexed nor
+at start.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class NearDuplicates:
         return found
 
     def resemblance(self, connection: apsw.Connection, one: int, other: int) -> float | None:
-        """Return the resemblance of two skills, None when their vectors are too far apart for it to mean anything."""
+        """Return the resemblance of two skills, None when their vectors are too far apart for it to be meaningful."""
         ids, cosines = self._matrix.cosines_among(connection, (one, other))
         if len(ids) < 2 or cosines[0, 1] < LEAST_COSINE:  # noqa: PLR2004  both
             return None
@@ -72,7 +72,7 @@ class NearDuplicates:
             return self._resemblance(one, other, self._follow(connection, ids))
 
     def _follow(self, connection: apsw.Connection, skill_ids: Iterable[int]) -> dict[int, int]:
-        """Sketch the documents that are new or have changed; return the state that each is known in."""
+        """Sketch the documents that are new or have changed; return the version of each."""
         state = dict(rows(connection, _STATE, (encode(sorted(skill_ids)),)))
         if len(self._sketches) > MOST_SKETCHES or len(self._verdicts) > MOST_VERDICTS:
             self._sketches.clear()

@@ -27,9 +27,9 @@ from store.sqlite.database import Database
 from store.sqlite.names import resolve
 from store.sqlite.rows import encode, one, record, rows, value
 
-# Uses further apart than this in one session are not taken as one piece of work.
+# Uses further apart than this in one session do not count as one task.
 TOGETHER_WITHIN_DAYS: Final = 4 / 24
-# More than any list that is looked through; a client that sends a whole catalogue has not considered it.
+# More than anybody looks through; a client that sends a whole catalogue has not considered all of it.
 MOST_ALTERNATIVES: Final = 20
 _NO_CELL: Final = -1
 
@@ -51,7 +51,7 @@ SELECT skill_name, EXISTS (SELECT 1 FROM json_each(components, '$.near_identical
 FROM search_result WHERE search_id = :search_id ORDER BY position
 """
 _TAKEN: Final = "SELECT DISTINCT skill_name FROM skill_invocation WHERE search_id = ? AND invoked_at <= ?"
-# Each pair is seen once, when the later of its outcomes is learnt, whichever use came first.
+# Each pair is found once, when the later of its outcomes is learnt, whichever use came first.
 _TOGETHER: Final = """
 SELECT i.skill_name, i.invoked_at FROM skill_invocation i JOIN skill_outcome o ON o.invocation_id = i.id
 WHERE i.session_id = :session_id AND o.outcome = 'completed' AND o.seq < :seq AND i.skill_name <> :skill_name
@@ -262,8 +262,8 @@ def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLear
     taken: list[str] = []
     if search_id is not None:
         for name, stands_for_it in rows(connection, _SERVED, {"search_id": search_id, "skill_name": found.skill_name}):
-            # What was only named beside a near-identical skill stood right behind it for whoever chose it, and was
-            # not passed over by anybody else.
+            # A skill that was only named beside a near-identical one was right behind it for users who chose it, and
+            # was not passed over by others.
             served += [name, found.skill_name] if stands_for_it else [name]
         taken = [name for (name,) in rows(connection, _TAKEN, (search_id, invoked_at))]
     considered = [
@@ -286,9 +286,9 @@ def _outcome(connection: apsw.Connection, row: tuple[Any, ...]) -> OutcomeToLear
 
 
 def _with_considered(served: list[str], considered: list[str], chosen: str) -> list[str]:
-    """Return a served list in which everything that was looked at stands above what was chosen.
+    """Return a served list in which everything that was considered is above what was chosen.
 
-    What the client says that it considered was seen, wherever it stood in the list, and also when there was none.
+    What the client says it considered was seen, wherever it was in the list and even without one.
     """
     seen = [name for name in dict.fromkeys(considered) if name != chosen]
     if not seen:
@@ -308,7 +308,7 @@ def _add_cell(connection: apsw.Connection, cell: QueryCell, revision: int) -> in
 
 
 def _renames(connection: apsw.Connection) -> dict[str, tuple[str, int]]:
-    """Return each former name's present one, through any number of renames, and the former skill's id."""
+    """Return for each former name the present one, through any number of renames, and the former skill's id."""
     found = rows(connection, _RENAMES)
     step = {old: new for old, new, _ in found}
     present = {}
@@ -322,10 +322,10 @@ def _renames(connection: apsw.Connection) -> dict[str, tuple[str, int]]:
 
 
 def _present_names(connection: apsw.Connection, names: set[str]) -> dict[str, tuple[str, int]]:
-    """Return the present name of each of these that is no served skill's, and a number for what it was.
+    """Return the present name of each of these that is not the name of a served skill, and a number for the former.
 
-    A document that was renamed takes its evidence along, and so does a skill that was used under another form of its
-    name before it was indexed.
+    A renamed document keeps its evidence, and so does a skill that was used under another form of its name before it
+    was indexed.
     """
     present = _renames(connection)
     for (name,) in rows(connection, _UNSERVED, (encode(sorted(names)),)):
@@ -339,5 +339,5 @@ def _under_present_name(row: tuple[Any, ...], renamed: dict[str, tuple[str, int]
     if name not in renamed:
         return row
     present, skill_id = renamed[name]
-    # What has no version must not fall together with rows of the present name; no version is ever below -1.
+    # Rows without a version must not collide with those of the present name; no real version is below -1.
     return (present, version if version >= 0 else -1 - skill_id, *rest)

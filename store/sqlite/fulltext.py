@@ -1,4 +1,4 @@
-"""From text to FTS5 and back: what is indexed, and how a query becomes a match expression."""
+"""Prepares text for FTS5: what is indexed, and how a query becomes a match expression."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-# Scripts written without spaces, which unicode61 would keep as one token for a whole sentence.
+# Scripts written without spaces: unicode61 would make one token of a whole sentence.
 _UNSPACED: Final = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff])"
@@ -20,7 +20,7 @@ MAX_TERMS: Final = 2000
 MOST_BODY_WEIGHT: Final = 0.8
 BODY_WEIGHT_OF_A_WORD: Final = 14.0
 
-# Words that say nothing about which skill is meant; measured to cost time and help nothing.
+# Words that do not tell which skill is meant; measured to cost time without improving results.
 STOP_WORDS: Final = frozenset(
     """
     a about after all also am an and any are as at be because been before being but by can could did do does
@@ -44,16 +44,16 @@ def searchable(text: str) -> str:
 
 
 def terms_of(text: str) -> list[str]:
-    """Return the words of `text` in order, repeated as they occur, stop words left out unless nothing else is left."""
+    """Return the words of `text` in order and with repetitions, without stop words unless there are no others."""
     words = [word.lower() for word in _words(searchable(text))]
     return [word for word in words if word not in STOP_WORDS] or words
 
 
 def body_weight(words: Sequence[str]) -> float:
-    """Return what a word in a body counts, where one in a description counts 2, for a query of these words.
+    """Return the weight of a word in a body, relative to 2 in a description, for a query of these words.
 
-    FTS5 fixes k1 and b; a small weight acts like a large k1. Some of a long query's many words stand in any long
-    body, so there only those that it keeps repeating may count: the weight falls with the number of distinct words.
+    FTS5 fixes k1 and b; a small weight acts like a large k1. Any long body contains some of a long query's words, so
+    only words that it repeats should count: the weight falls with the number of distinct words.
     """
     return min(MOST_BODY_WEIGHT, BODY_WEIGHT_OF_A_WORD / max(len(set(words)), 1))
 
@@ -61,17 +61,17 @@ def body_weight(words: Sequence[str]) -> float:
 def match_any(words: Sequence[str]) -> str:
     """Return an FTS5 expression that matches any of `words` (`terms_of`), of which there is at least one.
 
-    Every word is quoted, so nothing of the text is ever read as FTS5 syntax. A word that occurs twice counts twice.
+    Every word is quoted, so no text is read as FTS5 syntax. A word that occurs twice counts twice.
     """
     return " OR ".join(f'"{word}"' for word in words)
 
 
 def match_all_prefixes(text: str) -> str | None:
     """Return an FTS5 expression that matches every word of `text`, each as a prefix; None when it has no word."""
-    # Not `searchable`: what this is asked of is indexed as it stands, a run of an unspaced script as one token.
+    # Not `searchable`: workflow paths are indexed as they are, a run of an unspaced script as one token.
     return " AND ".join(f'"{word}" *' for word in _words(_UNSTORABLE.sub(" ", text))) or None
 
 
 def _words(text: str) -> list[str]:
-    """Return the first words of `text`; an underscore alone is a word to Python, but no token to FTS5."""
+    """Return the first words of `text`; an underscore alone is a word for Python, but not a token for FTS5."""
     return [word for word in _WORD.findall(text) if word.strip("_")][:MAX_TERMS]

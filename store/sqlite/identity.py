@@ -1,7 +1,7 @@
-"""Whether the files that are open are still those at the database's path.
+"""Checks that the open files are still those at the database's path.
 
-A program that holds a file open goes on writing into it after the file was deleted or another took its place. What is
-written then is lost with the process, so it must not be acknowledged.
+A program that holds a file open goes on writing into it after the file was deleted or replaced. Such writes are lost
+when the process ends, so they must not be acknowledged.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class FileIdentity:
     """
 
     def __init__(self, path: Path) -> None:
-        # Text: called for every read and commit, where a Path would cost more than the call itself.
+        # Strings: this runs for every read and commit, and a Path would cost more than the call itself.
         self._file = str(path)
         self._known = {self._file: _identity(self._file)}
         self._written = (self._file, *(self._file + ending for ending in _BESIDE))
 
     def check(self) -> None:
-        """Do nothing while the database at the path is the one that was opened.
+        """Require that the database at the path is the one that was opened.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class FileIdentity:
             raise _gone(self._file)
 
     def check_written(self) -> None:
-        """Do the same for the database and the files that SQLite keeps beside it; call it after a commit.
+        """Require the same of the database and of the files that SQLite keeps beside it; call this after a commit.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Adds many uses at once: checked before the writer's turn, written with few statements, counted once a chunk."""
+"""Adds many uses at once: checked in advance, written with few statements, counted once for each chunk."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _ALL_KNOWN: Final = "SELECT i.id FROM json_each(?) asked CROSS JOIN skill_invoca
 
 
 class Checked(NamedTuple):
-    """One row that can be written: what is bound for its start and, when it has ended, for its outcome."""
+    """A row that can be written: the columns of its start and, if it has ended, of its outcome."""
 
     position: int
     told_id: str
@@ -72,7 +72,7 @@ Refusal = tuple[int, str, str]
 def check(
     uses: Sequence[tuple[NewInvocation, NewOutcome | None]], *, now: str, keep_queries: bool
 ) -> tuple[list[Checked], list[Refusal]]:
-    """Return the rows that keep every rule which can be told without the database, and the others with the reason."""
+    """Return the rows that are valid as far as can be checked without the database, and the others with reasons."""
     usable: list[Checked] = []
     refused: list[Refusal] = []
     for position, (invocation, outcome) in enumerate(uses):
@@ -91,18 +91,18 @@ def check(
 
 
 def add_chunk(connection: apsw.Connection, chunk: Sequence[Checked]) -> tuple[int, list[Refusal]]:
-    """Add the rows whose ids are new; return how many those were, and what the schema refused."""
+    """Add the rows whose ids are new; return their number, and the rows that the schema refused."""
     try:
         with translated(), connection:  # a savepoint: all or nothing
             imported = _add_together(connection, chunk)
     except InvalidRecord:
-        # Some row breaks a rule of the schema: only one by one can tell which.
+        # Some row breaks a rule of the schema; adding them one by one tells which.
         return _add_one_by_one(connection, chunk)
     return imported, []
 
 
 def report(total: int, imported: int, refused: Sequence[Refusal]) -> ImportReport:
-    """Return what an import of `total` rows did; refused rows stand in the order they were given in."""
+    """Return what an import of `total` rows did; refused rows are in their original order."""
     return ImportReport(
         imported=imported,
         duplicates=total - imported - len(refused),
@@ -142,7 +142,7 @@ def _add_together(connection: apsw.Connection, chunk: Sequence[Checked]) -> int:
 def _under_their_skills(
     connection: apsw.Connection, fresh: Sequence[Checked], skills: Mapping[str, Resolved]
 ) -> list[Checked]:
-    """Return rows with the skills that their names mean and the projects that their folders belong to."""
+    """Return the rows with the skills that their names mean and the projects that their paths belong to."""
     folders = None
     found = []
     for row in fresh:

@@ -1,7 +1,7 @@
-"""The hot copy of the live generation: one contiguous float32 matrix of vectors, with names and categories beside it.
+"""The in-memory copy of the live generation: a contiguous float32 matrix of vectors, with names and categories.
 
-It follows the database through what each reader's snapshot says (the live generation and the newest `index_seq`),
-two index look-ups, so it notices every writer, those in other processes too.
+Before each use it is compared with the reader's snapshot (the live generation and the newest `index_seq`, two index
+lookups), so it follows every writer, also those in other processes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
 
 class VectorMatrix:
-    """Rows of unit vectors by skill id, kept in step with the database."""
+    """Unit vectors by skill id, kept in step with the database."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class VectorMatrix:
         self._rows = np.empty((0, 0), dtype=np.float32)
         self._ids = np.empty(0, dtype=np.int64)
         self._names: list[str] = []
-        # Categories are numbered, so that one comparison of the whole column narrows a search.
+        # Categories are numbered, so that one vectorised comparison filters by category.
         self._categories = np.empty(0, dtype=np.int32)
         self._category_codes: dict[str | None, int] = {}
         self._category_names: list[str | None] = []
@@ -79,7 +79,7 @@ class VectorMatrix:
         connection : apsw.Connection
             Inside a read transaction; the matrix is brought to its snapshot first.
         vectors : float32 (windows, dimension), rows L2-normalised, or None
-            None, or vectors of another dimension than the live generation's, measure nothing.
+            With None, or another dimension than the live generation's, similarities are None.
         depth : int
         category : str, optional
             Only skills of this category are among the nearest.
@@ -117,7 +117,7 @@ class VectorMatrix:
     def cosines_among(
         self, connection: apsw.Connection, skill_ids: Sequence[int]
     ) -> tuple[list[int], NDArray[np.float32]]:
-        """Return those of the skills that have a vector, in their order, and the cosine of each with each."""
+        """Return the skills among these that have a vector, in order, and their pairwise cosines."""
         with self._lock:
             self._follow(connection)
             ids = [skill_id for skill_id in skill_ids if skill_id in self._place]
@@ -128,18 +128,18 @@ class VectorMatrix:
     def closest_pairs(
         self, connection: apsw.Connection, *, least: float, limit: int, skill_id: int | None = None
     ) -> list[tuple[str, str, float]]:
-        """Return the nearest pairs of skills by name, with their cosine of at least `least`, nearest first."""
+        """Return the pairs of skill names with a cosine of at least `least`, nearest first."""
         with self._lock:
             self._follow(connection)
             held = len(self._place)
-            # A copy: comparing everything with everything takes longer than a search should wait.
+            # A copy: comparing all pairs takes longer than a search should wait for the lock.
             vectors, names = self._rows[:held].copy(), list(self._names)
             asked = range(held) if skill_id is None else [self._place[skill_id]] if skill_id in self._place else []
         best: list[tuple[float, str, str]] = []
         for start in range(0, len(asked), _PAIRED_AT_ONCE):
             block = np.array(asked[start : start + _PAIRED_AT_ONCE], dtype=np.intp)
             cosines = vectors[block] @ vectors.T
-            # Of all pairs each is wanted once; of one skill's, all but itself.
+            # Each pair once; for one skill, all pairs but the one with itself.
             others = np.arange(held) > block[:, None] if skill_id is None else np.arange(held) != block[:, None]
             one, other = np.nonzero((cosines >= least) & others)
             away = (-cosines[one, other]).tolist()
@@ -171,7 +171,7 @@ class VectorMatrix:
                     self._forget(skill_id)
                 else:
                     self._put(skill_id, np.frombuffer(row[0], dtype=np.float32), row[1], row[2])
-        # A snapshot may be older than the matrix, when two searches overlap; it must not turn the matrix back.
+        # When two searches overlap, a snapshot may be older than the matrix, which must not be turned back.
         self._generation, self._seq = generation, max(self._seq, seq or 0)
 
     def _load(self, connection: apsw.Connection, dimension: int) -> None:
@@ -237,6 +237,6 @@ def _nearest_window(rows: NDArray[np.float32], windows: NDArray[np.float32]) -> 
     """Return each row's largest product with a window, float32 (rows,)."""
     if len(windows) > 1:
         return np.asarray((rows @ windows.T).max(axis=1), dtype=np.float32)
-    # One product waits for memory, not for arithmetic: BLAS would wake its threads for nothing, which costs
-    # milliseconds where the model's threads hold the cores.
+    # One product is bound by memory, not arithmetic: waking the threads of BLAS would gain nothing and costs
+    # milliseconds where the model's threads use the cores.
     return np.asarray(np.einsum("ij,j->i", rows, windows[0]), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Analytical queries over what the triggers keep."""
+"""Reads the metrics that the triggers maintain."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SELECT m.skill_name, m.completed_invocations, m.failed_invocations,
        m.timed_completions, m.avg_duration_seconds, m.p50_duration_seconds, m.last_invoked
 FROM json_each(?) wanted JOIN skill_metrics m ON m.skill_name = wanted.value
 """
-# So few at a time that nobody waits long for the writer.
+# Few at a time, so that nobody waits long for the writer.
 _STALE_PERCENTILES: Final = "SELECT skill_name FROM skill_metrics WHERE percentile_count <> timed_completions LIMIT 20"
 _USED: Final = "SELECT EXISTS (SELECT 1 FROM skill_metrics WHERE skill_name = ?)"
 _WATERMARK: Final = """
@@ -131,7 +131,7 @@ class SqliteMetrics:
         fresh, watermark, summary = self._db.read("summary", query)
         if not fresh:
             bindings = (watermark, summary.refreshed_at, encode(summary))
-            # Not waited for: it follows from the counts, whether or not it is kept.
+            # Not waited for: it can be computed again, whether or not it is kept.
             self._db.offer("refresh_summary", lambda connection: rows(connection, _STORE_SUMMARY, bindings))
         return summary
 
@@ -142,7 +142,7 @@ class SqliteMetrics:
         try:
             since = now - window
         except OverflowError as error:
-            raise InvalidRecord("the window reaches back before the calendar begins", field="window") from error
+            raise InvalidRecord("the window starts before the calendar begins", field="window") from error
         first, last = (int(moment.timestamp() + offset) // step for moment in (since, now))
         if last - first >= MAX_BUCKETS:
             raise InvalidRecord(
@@ -165,7 +165,7 @@ class SqliteMetrics:
             names = {"name": _used_name(connection, skill_name)}
             if bucket == "minute":
                 return rows(connection, _TIMELINE, bindings | names)
-            # Whole hours are counted already; only the present one, which may hold later uses too, is not whole.
+            # Whole hours are counted already; the current one is incomplete and may contain later uses too.
             present = max(since_text, until_text[:HOUR_CHARACTERS])
             return rows(connection, _TIMELINE_HOURS, bindings | names) + rows(
                 connection, _TIMELINE, bindings | names | {"since": present}
@@ -199,7 +199,7 @@ class SqliteMetrics:
 
     def refresh_stale_percentiles(self) -> int:
         def unit(connection: apsw.Connection) -> int:
-            # Looked up inside the unit: another process may have refreshed them meanwhile.
+            # Looked up inside the unit: another process may have refreshed them in the meantime.
             stale = [row[0] for row in rows(connection, _STALE_PERCENTILES)]
             refresh_percentiles(connection, stale)
             return len(stale)
@@ -217,7 +217,7 @@ class SqliteMetrics:
 
 
 def _used_name(connection: apsw.Connection, given: str) -> str:
-    """Return `given` when uses were recorded under this very name, else the name of the skill that it means."""
+    """Return `given` if uses were recorded under exactly this name, else the name of the skill that it means."""
     if value(connection, _USED, (given,)):
         return given
     return resolve(connection, given).skill_name

@@ -1,4 +1,4 @@
-"""Finds the skill that a name means, whatever form it is given in."""
+"""Finds the skill that a name means, in whatever form it is given."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SELECT EXISTS (SELECT 1 FROM skills WHERE document_path IS NOT NULL) AND NOT EXI
 """
 _DOCUMENTS: Final = "SELECT id, skill_name, declared_name, document_path FROM skills WHERE document_path IS NOT NULL"
 _DROP: Final = "DELETE FROM skill_alias WHERE skill_id = ?"
-# Of several reasons for one form of a name the strongest counts, and that one is written first.
+# If several names of a skill have one form, the strongest kind counts; it is written first.
 _ADD: Final = "INSERT INTO skill_alias(folded, skill_id, kind) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _OWN, _DECLARED, _FOLDER = range(3)
 
@@ -45,7 +45,7 @@ class Resolved(NamedTuple):
     version : int or None
         The version of its document that is served.
     known : bool
-        Whether the catalogue has, or has had, a skill of that name.
+        Whether the catalogue has, or once had, a skill of that name.
     """
 
     skill_name: str
@@ -84,7 +84,7 @@ def resolve_all(connection: apsw.Connection, given: Iterable[str]) -> dict[str, 
 
 
 def write_aliases(connection: apsw.Connection, skill_id: int) -> None:
-    """Keep the forms of a skill's names, after its row was written."""
+    """Update the aliases of a skill after its row was written."""
     row = one(connection, _SKILL, (skill_id,))
     if row is not None:
         connection.execute(_DROP, (skill_id,))
@@ -92,12 +92,12 @@ def write_aliases(connection: apsw.Connection, skill_id: int) -> None:
 
 
 def aliases_missing(connection: apsw.Connection) -> bool:
-    """Return whether an earlier release indexed documents and none has aliases."""
+    """Return whether there are documents, indexed by an earlier release, and no aliases."""
     return bool(value(connection, _TO_FILL))
 
 
 def fill_aliases(connection: apsw.Connection) -> None:
-    """Keep the forms of names of every document."""
+    """Add the aliases of every document."""
     for row in rows(connection, _DOCUMENTS):
         connection.executemany(_ADD, _aliases(*row))
 
@@ -136,7 +136,7 @@ def _best(found: list[_Alias]) -> str | None:
 
 
 def _renamed(connection: apsw.Connection, former: set[str]) -> str | None:
-    """Return the one served name that these names of removed skills have led to, through any number of renames."""
+    """Return the one served name that these former names lead to, through any number of renames."""
     seen, present = set(former), set()
     while former:
         steps = [step for name in former for step in rows(connection, _RENAMED, (name,))]
@@ -147,6 +147,6 @@ def _renamed(connection: apsw.Connection, former: set[str]) -> str | None:
 
 
 def _lies_in(alias: _Alias, plugin: str) -> bool:
-    """Return whether a document or a copy of it lies below a folder named like the plugin."""
+    """Return whether a document or one of its copies is below a folder named like the plugin."""
     paths = [alias.document_path or "", *msgspec.json.decode(alias.copies)]
     return any(plugin in map(fold_name, path_parts(path)[:-1]) for path in paths)

@@ -1,8 +1,8 @@
-"""Who has a database open: a lock file beside it, shared by every open store and held alone by a restore.
+"""Tracks who has a database open: a lock file beside it, shared by open stores and held exclusively by a restore.
 
-SQLite's own locks guard transactions, not openness: a process may have a file open, hold nothing, and write into it
-after another file was swapped into its place. So every store holds ``<database>.lock`` shared for as long as it is
-open. The operating system drops the lock of a process that dies; the last one to leave removes the file.
+SQLite's own locks protect transactions, not open files: a process may have a file open without a lock, and write into
+it after another file was swapped in. So every open store holds a shared lock on ``<database>.lock``. The operating
+system releases the lock of a process that dies; the last holder removes the file.
 """
 
 from __future__ import annotations
@@ -49,10 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class Occupancy:
-    """One hold on a database, shared or alone; `release` gives it up, and again does nothing.
-
-    Made by `share` and `occupy`.
-    """
+    """A shared or exclusive hold on a database, made by `share` and `occupy`."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self._path = path
@@ -60,15 +57,15 @@ class Occupancy:
 
     @property
     def certain(self) -> bool:
-        """Whether the hold is real: False where no lock file can be made, or the file system has no locks."""
+        """Whether there is a lock: False where no lock file can be made, or the file system has no locks."""
         return self._descriptor is not None
 
     def release(self) -> None:
-        """Give the hold up; the last holder takes the lock file away."""
+        """Release the hold; the last holder removes the lock file. Calling it again does nothing."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
-        # Alone with it, nobody else can be holding the file that is removed; who waits for it looks again.
+        # With an exclusive lock, nobody else holds the file that is removed; whoever waits for it looks again.
         if _try_lock(descriptor, _ALONE) and _is_current(descriptor, self._path):
             self._path.unlink(missing_ok=True)
         os.close(descriptor)
@@ -83,12 +80,12 @@ class Occupancy:
 
 
 def share(database: Path, *, wait_s: float = OPEN_WAIT_S) -> Occupancy:
-    """Hold `database` together with other stores, waiting while a restore has it.
+    """Hold `database` together with other stores; wait while a restore holds it.
 
     Raises
     ------
     StoreUnavailable
-        When somebody has it alone for longer than `wait_s`.
+        When a restore holds it for longer than `wait_s`.
     """
     held = _take(database, _SHARED, wait_s)
     if held is None:
@@ -99,7 +96,7 @@ def share(database: Path, *, wait_s: float = OPEN_WAIT_S) -> Occupancy:
 
 
 def occupy(database: Path) -> Occupancy:
-    """Hold `database` alone, at once or not at all.
+    """Hold `database` exclusively, immediately or not at all.
 
     Raises
     ------
@@ -140,7 +137,9 @@ def _take(database: Path, kind: int, wait_s: float) -> Occupancy | None:
                 continue
         except OSError:  # a file system without locks
             os.close(descriptor)
-            _log.warning("%s lies on a file system without locks: stop every skillrank before a restore", database)
+            _log.warning(
+                "%s is on a file system without locks: stop every skillrank process before a restore", database
+            )
             return Occupancy(path, None)
         os.close(descriptor)
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The store's own state."""
+"""Health, checks and backups of one SQLite file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SELECT (SELECT max(version) FROM schema_migrations),
        (SELECT coalesce(sum(total_invocations), 0) FROM skill_metrics),
        (SELECT count(*) FROM open_invocation)
 """
-# A program that does not check references can commit this row, which rests the triggers that count.
+# A program that does not check references can commit this row, which disables the triggers that count.
 _PAUSED: Final = "SELECT count(*) FROM projection_paused"
 _LIVE: Final = "SELECT generation, model_id FROM index_state WHERE status = 'live'"
 _SERVED: Final = "SELECT id FROM skills WHERE document_path IS NOT NULL AND removed_at IS NULL"
@@ -38,7 +38,7 @@ _DRIFT: Final = {
     "documents have no chunks": f"""
 SELECT count(*) FROM ({_SERVED} EXCEPT SELECT skill_id FROM skill_chunk)
 """,
-    # What a generation that was given up or a removed skill would leave behind.
+    # What an abandoned generation or a removed skill would leave behind.
     "sets of chunk vectors belong to no document": """
 SELECT count(*) FROM (SELECT generation, skill_id FROM skill_chunk_vectors
                       EXCEPT SELECT generation, skill_id FROM skill_embedded)
@@ -124,7 +124,7 @@ class SqliteOperations:
         def query(connection: apsw.Connection) -> list[str]:
             damaged = integrity_problems(connection)
             if damaged:
-                return damaged  # nothing that is read from a damaged file means anything
+                return damaged  # what is read from a damaged file means nothing
             difference = first_difference(connection)
             metrics = [f"metrics differ from the log: {difference}; run `skillrank metrics rebuild`"]
             return _index_drift(connection) + metrics * (difference is not None)

@@ -1,4 +1,4 @@
-"""Which skills meet in recorded searches, and which of two is taken then."""
+"""Which skills appear together in recorded searches, and which of two is then chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.contract.searches import Contest
 from store.sqlite.database import Database
 from store.sqlite.rows import rows
 
-# Older searches were served by older documents; what stands below these places is hardly looked at.
+# Older searches were served from older documents; results below these positions are hardly looked at.
 _NEWEST_SEARCHES: Final = 5_000
 _LOWEST_POSITION: Final = 5
 _TOGETHER: Final = f"""

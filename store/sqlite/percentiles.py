@@ -1,7 +1,7 @@
 """Exact percentiles of the durations of completed uses, by linear interpolation between closest ranks.
 
 A percentile p needs at least 1 / (1 - p) durations before a value can lie above it: 2 for the median, 20 for p95,
-100 for p99. With fewer it is NULL, since it would only repeat the maximum.
+100 for p99. With fewer it is NULL, since it would only be the maximum.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def project_folders(connection: apsw.Connection) -> list[tuple[str, tuple[str, .
 
 
 def project_at(folders: list[tuple[str, tuple[str, ...]]], path: str) -> str | None:
-    """Return the project whose folder lies nearest above `path`, or is it; None without one, or when several do."""
+    """Return the project with the longest folder that is `path` or above it; None without one, or with several."""
     parts = path_parts(path)
     above = [(len(folder), project_id) for project_id, folder in folders if folder and parts[: len(folder)] == folder]
     nearest = {project_id for depth, project_id in above if depth == max(above)[0]}

@@ -1,6 +1,6 @@
-"""Derives every metric anew from the log, compares what is kept with that, and adds what an import brought.
+"""Derives the metrics from the log, compares the stored ones with that, and adds what was imported.
 
-Each `Projection` says, for one derived table, what the log adds up to. The triggers of V1 must keep exactly this.
+Each `Projection` defines one derived table. The triggers of V1 must maintain exactly this.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _USE_COLUMNS: Final = """
 i.id, i.skill_name, i.invoked_at, i.session_id, i.workflow_path, o.outcome, o.duration_seconds, o.error_type,
 o.follow_up_actions
 """
-# The name `use` stands for is defined before each query: the whole log, or what an import has staged.
+# Each query starts with a definition of `use`: the whole log, or what an import has staged.
 _LOG: Final = f"""
 WITH use AS NOT MATERIALIZED (
     SELECT {_USE_COLUMNS} FROM skill_invocation i LEFT JOIN skill_outcome o ON o.invocation_id = i.id)
@@ -35,7 +35,7 @@ WITH use AS NOT MATERIALIZED (
 
 
 class Projection(NamedTuple):
-    """One derived table: its columns, what uses give for them, and how that is added to what is there."""
+    """A derived table: its columns, how uses determine them, and how that is merged with existing rows."""
 
     columns: str
     derived: str
@@ -128,9 +128,9 @@ FROM use WHERE session_id IS NOT NULL GROUP BY session_id, skill_name
 
 @contextmanager
 def counted_together(connection: apsw.Connection) -> Iterator[None]:
-    """Let the triggers rest inside the block, and count what is staged at its end.
+    """Disable the counting triggers inside the block, and count the staged rows at its end.
 
-    The block adds to the log exactly what `store.sqlite.importing` has staged.
+    The block must add to the log exactly what `store.sqlite.importing` has staged.
     """
     connection.execute("INSERT INTO projection_paused(only_row) VALUES (1)")
     yield
@@ -140,7 +140,7 @@ def counted_together(connection: apsw.Connection) -> Iterator[None]:
 
 
 def first_difference(connection: apsw.Connection) -> str | None:
-    """Return the first row in which a derived table and the log disagree, None when all agree."""
+    """Return the first row in which a derived table differs from the log, None when there is none."""
     for table, (columns, derived, _) in PROJECTIONS.items():
         both = f"{_LOG}, derived AS MATERIALIZED ({derived}), kept AS (SELECT {columns} FROM {table})"
         found = rows(
@@ -151,13 +151,13 @@ def first_difference(connection: apsw.Connection) -> str | None:
         for extra, *row in found:
             told = ", ".join(map(repr, row))
             if extra:
-                return f"{table}: ({told}) is kept, but the log does not give it"
-            return f"{table}: the log gives ({told}), which is not what is kept"
+                return f"{table}: ({told}) is stored, but does not follow from the log"
+            return f"{table}: the log gives ({told}), which is not what is stored"
     return None
 
 
 def rebuild(connection: apsw.Connection) -> None:
-    """Replace every derived row by what the log gives, percentiles included, in the caller's transaction."""
+    """Replace every derived row, percentiles included, by what the log gives, in the caller's transaction."""
     for table, (columns, derived, _) in PROJECTIONS.items():
         connection.execute(f"DELETE FROM {table}")
         connection.execute(f"{_LOG} INSERT INTO {table}({columns}) {derived}")

@@ -1,4 +1,4 @@
-"""Units of work on projects, and what is read of them."""
+"""Reads projects, and runs units of work on them."""
 
 from __future__ import annotations
 

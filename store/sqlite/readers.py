@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 POOL_SIZE: Final = 4
 READ_DEADLINE_S: Final = 30.0
-# Looked at often enough to stop within a millisecond or so, rarely enough to cost nothing.
+# Often enough to stop within a millisecond or so, rarely enough to cost nothing.
 _STEPS_BETWEEN_CHECKS: Final = 20_000
 
 
@@ -31,7 +31,7 @@ class Readers:
     path : Path
         An existing database in WAL mode.
     pooled : bool
-        Off: each read opens a connection of its own, which sees what was written before.
+        If False, each read opens a new connection, which sees everything written before.
     """
 
     def __init__(self, path: Path, *, pooled: bool = True) -> None:

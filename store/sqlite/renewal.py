@@ -1,4 +1,4 @@
-"""What a migration cannot do in SQL: brings what an earlier release indexed into this release's forms, once."""
+"""Brings what an earlier release indexed up to date, where a migration cannot do it in SQL."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _UPDATE: Final = "UPDATE skill_fts SET name = ?, description = ?, body = ? WHERE
 
 
 def renew(connection: apsw.Connection) -> None:
-    """Fill in the aliases of skills and bring the texts of the index into one Unicode form, all or nothing.
+    """Add missing aliases of skills and normalise the texts of the full-text index, as one transaction.
 
-    Nothing is done when that was done before.
+    Does nothing if that was done before.
     """
     if not aliases_missing(connection):
-        return  # without the write lock, which somebody may hold for long
+        return  # without the write lock, which another process may hold for long
     connection.execute("BEGIN IMMEDIATE")
     try:
         if aliases_missing(connection):

@@ -1,4 +1,4 @@
-"""Forgets queries: the words first where words are not kept, everything of them when they are old enough."""
+"""Forgets the text of queries where it is not kept, and everything about queries that are old enough."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from store.query_hash import hash_of
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, rows
 
-# So many rows at a time, so that nobody waits long for the writer.
+# Few rows at a time, so that nobody waits long for the writer.
 CHUNK: Final = 1000
 
-# The conditions are those of the partial indexes that hold just what is left to forget.
+# The conditions are those of partial indexes that contain just what is left to forget.
 _WORDS_OF_SEARCHES: Final = f"SELECT id, session_id FROM search WHERE query IS NOT NULL LIMIT {CHUNK}"
 _WORDS_OF_USES: Final = f"""
 SELECT seq, session_id, user_query FROM skill_invocation WHERE user_query IS NOT NULL LIMIT {CHUNK}
@@ -32,7 +32,7 @@ _FORGET_SEARCH: Final = """
 UPDATE search SET query = NULL, query_hash = '', query_vector = NULL, model_id = NULL WHERE id = ?
 """
 _FORGET_USE: Final = "UPDATE skill_invocation SET user_query = NULL, user_query_hash = ? WHERE seq = ?"
-# Stories show the words of searches; a report that was made with them is made anew without.
+# Session reports show queries; a report that was made with them is made again without.
 _FORGET_REPORTS: Final = "DELETE FROM session_report WHERE session_id IN (SELECT value FROM json_each(?))"
 
 
@@ -76,7 +76,7 @@ class SqliteRetention:
         """Run `forget`, which returns how many rows it changed, until there is nothing left."""
 
         def unit(connection: apsw.Connection) -> int:
-            # What is freed is overwritten, not merely let go.
+            # Freed space is overwritten, not merely released.
             connection.execute("PRAGMA secure_delete = ON")
             try:
                 return forget(connection)

@@ -136,7 +136,7 @@ def _lexical(
 
 
 def _without_vector(connection: apsw.Connection, skill_ids: AbstractSet[int]) -> list[Found]:
-    """Return those of the skills that are served: a new generation that is being built has vectors of its own."""
+    """Return the skills among these that are served, not those of a generation that is being built."""
     if not skill_ids:
         return []
     return [Found(*row) for row in rows(connection, _NAMES, (encode(sorted(skill_ids)),))]

@@ -15,7 +15,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 def rows(
     connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] | dict[str, Any] = ()
 ) -> list[tuple[Any, ...]]:
-    """Return every row."""
+    """Return all rows."""
     return connection.execute(sql, bindings).fetchall()
 
 
@@ -32,7 +32,7 @@ def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] | dic
 
 
 def record(kind: type[R], row: tuple[Any, ...], *, json: frozenset[str] = frozenset()) -> R:
-    """Build a record from a row whose columns stand in the order of the record's fields; decode the `json` ones."""
+    """Build a record from a row with its columns in the order of the record's fields; decode the `json` ones."""
     cells = dict(zip(kind.__struct_fields__, row, strict=True))
     for name in json:
         if cells[name] is not None:
@@ -41,9 +41,9 @@ def record(kind: type[R], row: tuple[Any, ...], *, json: frozenset[str] = frozen
 
 
 def narrowed(*conditions: tuple[LiteralString, Any]) -> tuple[str, tuple[Any, ...]]:
-    """Return the WHERE clause of those conditions whose value is given, and the values; both empty without any.
+    """Return a WHERE clause of the conditions that have a value, and the values; both empty without any.
 
-    Leaving a condition out, rather than asking ``:x IS NULL OR …``, lets SQLite use the index that serves the rest.
+    Omitting a condition, rather than writing ``:x IS NULL OR …``, lets SQLite use the index for the others.
     """
     given = [(sql, bound) for sql, bound in conditions if bound is not None]
     clause = "WHERE " + " AND ".join(sql for sql, _ in given) if given else ""
@@ -51,12 +51,12 @@ def narrowed(*conditions: tuple[LiteralString, Any]) -> tuple[str, tuple[Any, ..
 
 
 def encode(payload: Any) -> str:
-    """Write a JSON value as the store keeps it.
+    """Encode a JSON value as the store keeps it.
 
     Raises
     ------
     InvalidRecord
-        When `payload` holds something that is no JSON value.
+        When `payload` contains something that is not a JSON value.
     """
     try:
         return msgspec.json.encode(payload).decode()
@@ -65,12 +65,12 @@ def encode(payload: Any) -> str:
 
 
 def require_same(kind: str, key: str, kept: msgspec.Struct, asked: msgspec.Struct) -> None:
-    """Let a write be repeated.
+    """Require that a repeated write has the recorded content.
 
     Raises
     ------
     Conflict
-        When `asked` is not what is kept under its id already.
+        When `asked` differs from what is recorded under its id.
     """
     if encode(kept) != encode(asked):
         raise Conflict(

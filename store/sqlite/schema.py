@@ -1,4 +1,4 @@
-"""What `skillrank migrate` does: the migration runner, with the store's errors and under the store's lock file."""
+"""The operations of `skillrank migrate`: the migration runner with the store's errors and lock file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def migrate_up(database: Path) -> list[int]:
     Raises
     ------
     StoreUnavailable
-        When a restore has the database, or it cannot be read or written.
+        When a restore holds the database, or it cannot be read or written.
     """
     with translated(), os_errors("the database cannot be migrated"):
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -34,26 +34,26 @@ def migrate_up(database: Path) -> list[int]:
 
 
 def migrate_down(database: Path, version: int) -> Path:
-    """Take the newest version back after a backup; return the backup's path.
+    """Roll back the newest version after a backup; return the backup's path.
 
     Raises
     ------
     StoreUnavailable
-        When anything has the database open: a service would go on with a schema that is no longer there.
+        When any process has the database open: it would go on with a schema that is no longer there.
     """
     if not database.exists():
-        return MigrationRunner(database).rollback_migration(version)  # says that there is nothing to take back
+        return MigrationRunner(database).rollback_migration(version)  # says that there is nothing to roll back
     with translated(), occupy(database):
         return MigrationRunner(database).rollback_migration(version)
 
 
 def migration_status(database: Path) -> list[MigrationStatus]:
-    """Return where each version stands; changes nothing."""
+    """Return the state of each version; changes nothing."""
     with translated():
         return MigrationRunner(database).status()
 
 
 def schema_difference(database: Path) -> str | None:
-    """Return the first difference to a fresh schema of the same version, None without one."""
+    """Return the first difference from a fresh schema of the same version, None if there is none."""
     with translated():
         return MigrationRunner(database).verify()

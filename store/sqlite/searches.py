@@ -1,4 +1,4 @@
-"""Queries and what was served for them."""
+"""Records queries and the lists that were served for them."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class SqliteSearchLog:
             for cell in (search.id, r.position, r.skill_name, r.score, encode(r.components))
         ]
 
-        # Whoever asked puts the answer into words meanwhile, and each statement must wait for the interpreter's lock
-        # once: so there are few of them.
+        # The caller composes the answer meanwhile, and each statement must wait for the interpreter's lock once, so
+        # there are few of them.
         def unit(connection: apsw.Connection) -> None:
             if search.session_id is not None:
                 connection.execute(

@@ -1,4 +1,4 @@
-"""How sessions end, their stories, and the reports that are kept of them."""
+"""Ends sessions, collects their stories, and keeps their reports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OPEN_IN_SESSION: Final = """
 SELECT i.id, i.skill_name, i.invoked_at FROM skill_invocation i JOIN open_invocation o ON o.invocation_id = i.id
 WHERE i.session_id = ? ORDER BY i.invoked_at, i.seq
 """
-# What happened at one moment has an order that does not depend on what was told first.
+# Entries of one moment have an order that does not depend on which was recorded first.
 _SEARCHES: Final = f"""
 SELECT s.id, s.searched_at, s.query, s.confidence,
        (SELECT json_group_array(r.skill_name ORDER BY r.position) FROM search_result r
@@ -47,7 +47,7 @@ _KEEP_REPORT: Final = """
 INSERT INTO session_report(session_id, report, made_at) VALUES (?, ?, ?)
 ON CONFLICT (session_id) DO UPDATE SET report = excluded.report, made_at = excluded.made_at
 """
-# What a sweep itself abandons is nobody's activity.
+# Uses that a sweep abandons are not activity.
 _IDLE: Final = """
 SELECT s.id FROM session s
 WHERE s.ended_at IS NULL AND s.started_at < :limit
@@ -103,7 +103,7 @@ class SqliteSessionReports:
             return make(story) if story is not None else _decoded(kept)
 
         def unit(connection: apsw.Connection) -> dict[str, Any]:
-            # Another one may have made it meanwhile; while this unit runs nothing can make it void.
+            # Another process may have made it in the meantime; while this unit runs nothing can invalidate it.
             kept = value(connection, _REPORT, (session_id,))
             return _decoded(kept) if kept is not None else _keep_report(connection, session_id, make, self._db.now())
 

@@ -1,4 +1,4 @@
-"""Skill signals: the one statement that writes them, and the charts that read them."""
+"""Skill signals: the only statement that writes them, and the charts that read them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from store.errors import InvalidRecord, NotFound
 from store.sqlite.database import Database
 from store.sqlite.rows import encode, narrowed, one, record, rows, value
 
-# The newest signals of a user or project that a search reads: enough to tell what is worked with now.
+# The newest signals of a user or project that a search reads: enough to tell current work.
 SCOPE_SIGNALS: Final = 2_000
 
 _INSERT: Final = """
@@ -61,7 +61,7 @@ _ID_OF_NAME: Final = "SELECT id FROM skills WHERE skill_name = ?"
 _IDS_OF_CATEGORY: Final = "SELECT json_group_array(id) FROM skills WHERE category = ?"
 
 _ONE_OF: Final = "skill_id IN (SELECT value FROM json_each(?))"
-# The plus keeps SQLite from collecting all signals of a category and sorting them, where the newest fifty are wanted.
+# The plus keeps SQLite from collecting and sorting all signals of a category when the newest fifty are wanted.
 _ONE_OF_UNSORTED: Final = "+skill_id IN (SELECT value FROM json_each(?))"
 _TOTALS: Final = "SELECT skill_id, count(*), max(created_at) FROM user_skill_signals"
 _COUNTS: Final = """
@@ -74,7 +74,7 @@ SELECT id, user_id, skill_id, source_type, source_id, signal_type, project_id, c
 FROM user_skill_signals
 """
 _DECLARED: Final = "SELECT skill_id FROM project_skills WHERE project_id = ?"
-# The newest are found in an index that holds the skill as well; the table is read for those of these skills alone.
+# The newest are found in an index that includes the skill; the table is read for these skills alone.
 _USES: Final = """
 WITH recent(id, skill_id, own) AS (
     SELECT * FROM (
@@ -145,7 +145,7 @@ class SqliteSignals:
         try:
             before = since - (until - since)
         except OverflowError as error:
-            raise InvalidRecord("the period before reaches back before the calendar begins", field="since") from error
+            raise InvalidRecord("the preceding period starts before the calendar begins", field="since") from error
         inner = [max(start, since) for start in starts[1:]]
         edges = [*zip(inner, [*inner[1:], until], strict=True), (before, since), (starts[0], starts[1])]
         told = encode([(format_time(start), format_time(end)) for start, end in edges])
@@ -213,11 +213,11 @@ class SqliteSignals:
 
     def _period(self, wanted: SignalFilter, window: timedelta) -> tuple[datetime, datetime]:
         try:
-            # What happened this very moment belongs to a period that ends now, and `until` is not included.
+            # The present moment belongs to a period that ends now, and `until` is exclusive.
             until = read_time(wanted.until) if wanted.until else self._db.clock() + timedelta(microseconds=1)
             return read_time(wanted.since) if wanted.since else until - window, until
         except OverflowError as error:
-            raise InvalidRecord("the period leaves the calendar", field="window") from error
+            raise InvalidRecord("the period is outside the calendar", field="window") from error
 
 
 def _narrowed(
@@ -277,5 +277,5 @@ def _distribution(connection: apsw.Connection, counted: list[tuple[Any, ...]]) -
 def _read_cursor(cursor: str) -> tuple[str, int]:
     moment, _, number = cursor.rpartition("_")
     if not (number.isascii() and number.isdigit() and len(number) < 19):  # noqa: PLR2004  what a 64-bit id has at most
-        raise InvalidRecord("the cursor is none that a page gave as `next`", field="cursor")
+        raise InvalidRecord("the cursor is not one that a page returned as `next`", field="cursor")
     return normalise_time(moment), int(number)

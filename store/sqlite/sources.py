@@ -1,4 +1,4 @@
-"""Reads other skillrank databases: one snapshot, nothing written, nobody kept waiting."""
+"""Reads other skillrank databases on one snapshot, without writing to them or blocking their users."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WAIT_MS: Final = 2_000
 _DEADLINE_S: Final = 3600.0
 _STEPS_BETWEEN_CHECKS: Final = 100_000
 _MAGIC: Final = b"SQLite format 3\x00"
-# Where a database file says how it is written and read: 2 and 2 with a write-ahead log.
+# The bytes of a database file that say how it is written and read: 2 and 2 with a write-ahead log.
 _VERSIONS: Final = slice(18, 20)
 _WITH_LOG: Final = b"\x02\x02"
 
@@ -34,9 +34,8 @@ _APPLIED: Final = "SELECT version, checksum FROM schema_migrations ORDER BY vers
 def read_source(path: Path, query: Callable[[apsw.Connection], T]) -> T:
     """Run `query` on one snapshot of the database `path`, whose schema is this release's.
 
-    Even a reader of a database with a write-ahead log leaves two files beside it that it cannot remove. Where no log
-    lies beside it, nobody has it open: it is then read as a file that does not change, and read again with locks if
-    it did.
+    Even a reader of a database with a write-ahead log leaves two files beside it that it cannot remove. Without such a
+    log nobody has the database open: it is then read as an unchanging file, and again with locks if it did change.
 
     Raises
     ------
@@ -87,7 +86,7 @@ def _snapshot(path: Path, query: Callable[[apsw.Connection], T], mode: str) -> T
         with closing(apsw.Connection(f"file:{quote(str(path.resolve()))}?{mode}", flags=flags)) as connection:
             connection.set_busy_timeout(_WAIT_MS)
             connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS_BETWEEN_CHECKS)
-            # What stands in a schema that others wrote is not run; what is sorted stays in memory.
+            # Code in a schema that others wrote must not run; sorting stays in memory.
             connection.execute("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32000")
             connection.execute("BEGIN")
             _require_schema(connection, path)
@@ -113,5 +112,5 @@ def _require_schema(connection: apsw.Connection, path: Path) -> None:
     elif newest > len(known):
         remedy = "upgrade this skillrank"
     else:
-        remedy = "the files of its migrations had another content; reinstall skillrank there"
+        remedy = "it was migrated with other files; reinstall skillrank there"
     raise SourceUnreadable(f"{path} has schema V{newest}, this release reads V{len(known)}: {remedy}", cause="schema")

@@ -1,4 +1,4 @@
-"""Mistyped words: a word that no document holds becomes the nearest one that some do."""
+"""Corrects mistyped words: a word in no document is taken for the nearest one that is in some."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from store.sqlite.fulltext import STOP_WORDS
 from store.sqlite.rows import rows
 from store.sqlite.vocabulary import Vocabulary, parts_of, word_at
 
-# A shorter word is near too many others.
+# Shorter words are near too many others.
 _FEWEST_LETTERS: Final = 5
 _LONG_WORD: Final = 8
-# Whoever mistypes mistypes a little; a query full of unknown words is in another language or about other things.
+# Typing mistakes are few; a query full of unknown words is in another language or about something else.
 _MOST_WORDS: Final = 5
 _MOST_SHARE: Final = 0.5
 _SURE_OF: Final = 3
-# A word in one document alone may be a mistake itself.
+# A word that occurs in one document may be a mistake itself.
 _FEWEST_DOCUMENTS: Final = 2
 _MOST_STEMS: Final = 8
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
-# Words in lower letters that stand alone: names, paths and identifiers are what they are.
+# Words in lower case on their own; names, paths and identifiers are left as they are.
 _PLAIN_WORD: Final = re.compile(r"(?<![^\s(\"“'])[^\W\d_]{2,}(?=[.,;:!?)\"”']*(?:\s|$))")
 _TERMS: Final = "SELECT term, doc FROM skill_vocabulary WHERE term >= :first AND term < :last AND doc >= :least"
-# Where a word stands; names and descriptions, which are short to read, before bodies.
+# The places of a word; names and descriptions, which are short, before bodies.
 _PLACES: Final = """
 SELECT doc, col, "offset" FROM (SELECT doc, col, "offset" FROM skill_vocabulary_places WHERE term = ? LIMIT 100)
 ORDER BY col = 'body' LIMIT 4
@@ -38,7 +38,7 @@ _COLUMNS: Final = ("name", "description", "body")
 
 
 class Spelling:
-    """Corrects queries by the words of the index that a connection sees."""
+    """Corrects queries with the words of the full-text index."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -69,7 +69,7 @@ class Spelling:
         stem = "".join(parts_of(connection, word))
         known = self._beginning_with(connection, stem[:1])
         most = 1 if len(word) < _LONG_WORD else 2
-        # A mistake near a word's end may change how it is stemmed, so the words as they are written decide.
+        # A mistake near a word's end may change its stem, so the words as written decide.
         near = process.extract(stem, known.keys(), scorer=OSA.distance, score_cutoff=most + 1, limit=_MOST_STEMS)
         written = [
             (OSA.distance(word, each), -known[each_stem], each)
@@ -80,7 +80,7 @@ class Spelling:
         return best if distance <= most else None
 
     def _beginning_with(self, connection: apsw.Connection, letter: str) -> dict[str, int]:
-        """Return the words of the index that begin with a letter, with how many documents hold each."""
+        """Return the words of the index that begin with a letter, with their numbers of documents."""
         with self._lock:
             seq = self._vocabulary.seq(connection)
             if seq != self._seq:
@@ -95,7 +95,7 @@ class Spelling:
 
 
 def _as_written(connection: apsw.Connection, stem: str) -> set[str]:
-    """Return words that documents write and that the index spells `stem`."""
+    """Return words, as documents spell them, whose stem in the index is `stem`."""
     found = set()
     for document, column, offset in rows(connection, _PLACES, (stem,)):
         (texts,) = rows(connection, _TEXT, (document,))

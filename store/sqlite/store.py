@@ -45,7 +45,7 @@ class SqliteStore(
     SqliteAggregates,
     SqliteOperations,
 ):
-    """A `store.protocol.Store` in the file `path`, which is made and migrated as needed.
+    """A `store.protocol.Store` in the file `path`, which is created and migrated as needed.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class SqliteStore(
     clock : Clock, optional
         Where the present time comes from.
     keep_queries : bool
-        Off: of a query, only its hash and vector are written, never its words.
+        If False, only the hash and vector of a query are stored, never its text.
     lock_wait_s : float
         How long a write waits for other processes; the writer's own limit by default.
     """
@@ -91,7 +91,7 @@ def open_store(
     Raises
     ------
     SchemaMismatch
-        When the file has a schema this release cannot work with.
+        When this release cannot work with the schema of the file.
     StoreUnavailable
         When the file cannot be opened.
     """

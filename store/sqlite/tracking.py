@@ -135,7 +135,7 @@ class SqliteTracking:
 
     def invocations(self, *, after: str | None = None, limit: int = 1000) -> list[Invocation]:
         def query(connection: apsw.Connection) -> list[Invocation]:
-            # Row numbers of other programs may be negative.
+            # Row numbers that other programs wrote may be negative.
             seq = -(2**63) if after is None else value(connection, _SEQ, (after,))
             if seq is None:
                 raise NotFound("invocation", str(after))
@@ -201,7 +201,7 @@ def _invocation(connection: apsw.Connection, invocation_id: str) -> Invocation:
 
 
 def _as_recorded(started: Started) -> Invocation:
-    """Return what reading back would: what was bound, with its JSON decoded."""
+    """Return the use as reading it back would."""
     told = {
         name: msgspec.json.decode(cell) if name in _INVOCATION_JSON else cell for name, cell in started.bindings.items()
     }
@@ -246,14 +246,14 @@ def _require_same_start(recorded: Invocation, asked: NewInvocation) -> None:
         elif field == "skill_name":
             same = wanted in {recorded.skill_name, recorded.given_name}
         elif field == "project_id" and wanted is None:
-            # It may have been found by the path, as of then.
+            # It may have been found by the path, as projects were then.
             same = recorded.project_id is None or asked.project_path is not None
         else:
             same = wanted == getattr(recorded, field)
         if not same:
             raise Conflict(
                 f"invocation {recorded.id!r} is already recorded with another {field}: "
-                f"{getattr(recorded, field)!r}; use a new id for a new use",
+                f"{getattr(recorded, field)!r}; use a new id for another use",
                 recorded={"invocation_id": recorded.id, field: getattr(recorded, field)},
             )
 

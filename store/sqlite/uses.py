@@ -1,4 +1,4 @@
-"""What a use and its outcome must look like before they enter the log, and how they enter it."""
+"""Validates uses and outcomes, and adds them to the log."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _imported_id(identifier: str) -> str:
 def new_id() -> str:
     """Return a UUID of version 7 (RFC 9562).
 
-    It begins with the time, so ids made one after another lie side by side in an index of any size.
+    It starts with the time, so successive ids are adjacent in an index of any size.
     """
     milliseconds = time.time_ns() // 1_000_000
     chance = secrets.randbits(74)
@@ -64,14 +64,14 @@ def new_id() -> str:
 
 
 def start_bindings(invocation: NewInvocation, *, now: str, keep_queries: bool) -> dict[str, Any]:
-    """Return the columns of a use that begins, in the order of the table; made up here are its id and time.
+    """Return the columns of a use that begins, in the order of the table, with an id and a time if it has none.
 
-    Where queries are not kept, a hash stands for the words.
+    Where queries are not kept, a hash replaces the text.
 
     Raises
     ------
     InvalidRecord
-        When a value breaks a rule that can be told without the database.
+        When a value is invalid, as far as can be checked without the database.
     """
     if not invocation.skill_name.strip():
         raise InvalidRecord("an invocation needs the name of the skill that is used", field="skill_name")
@@ -97,7 +97,7 @@ def start_bindings(invocation: NewInvocation, *, now: str, keep_queries: bool) -
 
 
 def check_outcome(outcome: NewOutcome) -> None:
-    """Refuse an outcome that breaks a rule which can be told without the database."""
+    """Validate an outcome as far as possible without the database. Raises `InvalidRecord`."""
     duration = outcome.duration_seconds
     if duration is not None and not 0 <= duration <= MAX_DURATION_S:
         raise InvalidRecord(
@@ -108,9 +108,9 @@ def check_outcome(outcome: NewOutcome) -> None:
 
 
 def ended_as_told(outcome: NewOutcome, invoked_at: str) -> tuple[str, float | None]:
-    """Return when an imported use ended and how long it took, by what it tells alone.
+    """Return when an imported use ended and how long it took, from its own data alone.
 
-    The present time says nothing of a past use.
+    The present time says nothing about a past use.
     """
     if outcome.finished_at is not None:
         return ended_at(outcome, invoked_at, normalise_time(outcome.finished_at))
@@ -119,13 +119,13 @@ def ended_as_told(outcome: NewOutcome, invoked_at: str) -> tuple[str, float | No
     try:
         moment = read_time(invoked_at) + timedelta(seconds=outcome.duration_seconds)
     except OverflowError as error:
-        raise InvalidRecord("the duration reaches past the calendar's end", field="duration_seconds") from error
+        raise InvalidRecord("the duration goes beyond the end of the calendar", field="duration_seconds") from error
     return format_time(moment), outcome.duration_seconds
 
 
 def ended_at(outcome: NewOutcome, invoked_at: str, finished_at: str) -> tuple[str, float]:
-    """Return when a use ended and how long it took, when the moment is known."""
-    # A clock that went backwards must give neither a finish before the start nor a negative duration.
+    """Return when a use ended and how long it took, given the time of its end."""
+    # A clock that was set back must give neither an end before the start nor a negative duration.
     finished_at = max(finished_at, invoked_at)
     duration = outcome.duration_seconds
     if duration is None:
@@ -150,7 +150,7 @@ def outcome_bindings(
 
 
 def add_start(connection: apsw.Connection, bindings: dict[str, Any]) -> Started:
-    """Add a use. A session that it is the first to name begins with it."""
+    """Add a use, and its session if that is new."""
     # Looked up by a statement of its own: a subquery of the INSERT would open a statement journal for each row, which
     # costs five times the row.
     resolved = resolve(connection, bindings["skill_name"])

@@ -1,4 +1,4 @@
-"""The words of the full-text index: how many documents hold each, remembered until the catalogue changes."""
+"""The words of the full-text index and their numbers of documents, remembered until the catalogue changes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import apsw
 from store.contract.retrieval import Term
 from store.sqlite.rows import value
 
-# A library of this size is searched by every word within a few milliseconds.
+# A library of this size is searched for all words within a few milliseconds.
 SMALL_LIBRARY: Final = 10_000
-# Scoring a document for a word takes half a microsecond; beyond this many a search would wait for its commonest words.
+# Scoring a document for a word takes half a microsecond; beyond this, common words would slow a search down.
 POSTINGS: Final = 6_000
 POSTINGS_A_WORD: Final = 1_500
-# Words that are remembered, about 100 bytes each; beyond it all are forgotten and looked up again.
+# Remembered words take about 120 bytes each; beyond this bound all are forgotten and looked up again.
 MOST_WORDS: Final = 50_000
 
 _SEQ: Final = "SELECT coalesce(max(index_seq), 0) FROM skills"
 _DOCUMENTS: Final = "SELECT doc FROM skill_vocabulary WHERE term = ?"
-# As `skill_fts` is declared: what is asked of the vocabulary must be what the index made of the word.
+# As `skill_fts` is declared: words are looked up as the index spells them.
 _TOKENIZER: Final = ("porter", ["unicode61", "remove_diacritics", "2"])
 
 
 class Vocabulary:
-    """Looks words up in the index that a connection sees."""
+    """Looks up words in the full-text index."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class Vocabulary:
         self._documents: dict[str, int] = {}
 
     def documents(self, connection: apsw.Connection, words: Sequence[str]) -> list[int]:
-        """Return how many documents hold each word, at most, as the index spells words."""
+        """Return an upper bound of the number of documents that contain each word."""
         with self._lock:
             seq = self.seq(connection)
             if seq != self._seq or len(self._documents) > MOST_WORDS:
@@ -50,18 +50,18 @@ class Vocabulary:
 
     @staticmethod
     def seq(connection: apsw.Connection) -> int:
-        """Return the state of the catalogue that a connection sees."""
+        """Return the catalogue's sequence number in the connection's snapshot."""
         return int(value(connection, _SEQ))
 
     def terms(self, connection: apsw.Connection, words: Sequence[str]) -> list[Term]:
-        """Return each word with its spelling in the index and how many documents hold it."""
+        """Return each word with its stem in the index and its number of documents."""
         counted = self.documents(connection, words)
         return [
             Term(word, " ".join(parts_of(connection, word)), held) for word, held in zip(words, counted, strict=True)
         ]
 
     def telling(self, connection: apsw.Connection, words: Sequence[str]) -> list[str]:
-        """Return `words` without the commonest ones when all of them together would match too much.
+        """Return `words` without the most common ones if all of them would match too many documents.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Vocabulary:
         -------
         list of str
             In the order of `words`: the rarest whose documents add up to at most `POSTINGS`, or `POSTINGS_A_WORD` for
-            each distinct word; never none of those that any document holds.
+            each distinct word; at least one that some document contains.
         """
         times = Counter(words)
         budget = max(POSTINGS, POSTINGS_A_WORD * len(times))
@@ -88,19 +88,19 @@ class Vocabulary:
 
 
 def _rarest(connection: apsw.Connection, word: str) -> int:
-    """Return how many documents hold the rarest part of `word`: the index splits `snake_case` in two."""
+    """Return the number of documents that contain the rarest part of `word`: the index splits `snake_case`."""
     return min((int(value(connection, _DOCUMENTS, (part,)) or 0) for part in parts_of(connection, word)), default=0)
 
 
 def parts_of(connection: apsw.Connection, word: str) -> list[str]:
-    """Return what the index makes of a word: most often its stem alone."""
+    """Return the tokens that the index makes of a word, mostly its stem alone."""
     tokenize = connection.fts5_tokenizer(*_TOKENIZER)
     parts = tokenize(word.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
     return [str(part) for part in parts]
 
 
 def word_at(connection: apsw.Connection, text: str, offset: int) -> str:
-    """Return the token number `offset` of a text, as it is written there."""
+    """Return token number `offset` of a text, as written there."""
     written = text.encode()
     tokenize = connection.fts5_tokenizer(*_TOKENIZER)
     tokens: list[Any] = list(tokenize(written, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False))

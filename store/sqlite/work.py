@@ -1,4 +1,4 @@
-"""Projects and what happens in them, written inside one unit."""
+"""Writes projects and what happens in them, inside one unit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SELECT p.skill_id, s.skill_name, s.category, s.document_path IS NOT NULL AND s.r
 FROM project_skills p JOIN skills s ON s.id = p.skill_id WHERE p.project_id = ? ORDER BY s.skill_name
 """
 _ADD_SKILL: Final = "INSERT INTO skills(skill_name, category) VALUES (?, ?) RETURNING id"
-# A document says its category itself; only a skill without one takes it from a project.
+# A document states its category; only a skill without a document takes it from a project.
 _SET_CATEGORY: Final = """
 UPDATE skills SET category = ? WHERE id = ? AND document_path IS NULL AND category IS NULL
 """
@@ -86,13 +86,13 @@ class SqliteWorkTransaction:
         self._now = now
 
     def end(self) -> None:
-        """Refuse whatever is asked from now on: the writer runs other units."""
+        """Refuse every call from now on: the writer runs other units."""
         self._held = None
 
     @property
     def _connection(self) -> apsw.Connection:
         if self._held is None:
-            raise RuntimeError("this transaction has ended; write inside the function that was given it")
+            raise RuntimeError("this transaction has ended; use it only inside the function that received it")
         return self._held
 
     def add_project(self, project: NewProject) -> tuple[Project, bool]:
@@ -158,7 +158,9 @@ class SqliteWorkTransaction:
             find_project(self._connection, session.project_id)
         intern_id, mentor_id = _identifier(session.intern_id, "intern_id"), _identifier(session.mentor_id, "mentor_id")
         if intern_id == mentor_id:
-            raise InvalidRecord("a mentorship session takes two people: intern_id is mentor_id", field="mentor_id")
+            raise InvalidRecord(
+                "a mentorship session needs two people, but intern_id equals mentor_id", field="mentor_id"
+            )
         focus = _text(session.session_focus, "session_focus")
         session_id = checked_id(session.id) if session.id is not None else new_id()
         told = (session_id, intern_id, mentor_id, focus, session.project_id, session.status)
@@ -212,7 +214,7 @@ def find_project(connection: apsw.Connection, project_id: str) -> Project:
 
 
 def find_skills(connection: apsw.Connection, project_id: str) -> list[ProjectSkill]:
-    """Return the scope of a project, by name. Raises `NotFound`."""
+    """Return the skills of a project's scope, ordered by name. Raises `NotFound`."""
     found = rows(connection, _SKILLS, (project_id,))
     if not found:
         find_project(connection, project_id)
@@ -220,7 +222,7 @@ def find_skills(connection: apsw.Connection, project_id: str) -> list[ProjectSki
 
 
 def find_members(connection: apsw.Connection, project_id: str) -> list[ProjectMember]:
-    """Return who takes part. Raises `NotFound`."""
+    """Return the members of a project. Raises `NotFound`."""
     found = rows(connection, _MEMBERS, (project_id,))
     if not found:
         find_project(connection, project_id)

@@ -1,4 +1,4 @@
-"""Workflow events: how they enter their append-only log."""
+"""Adds workflow events to their append-only log."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _STEP: Final = timedelta(microseconds=1)
 
 
 class _Checked(NamedTuple):
-    """One event of a batch that can be written, with what is bound for it in the order of the columns."""
+    """An event of a batch that can be written, with its values in the order of the columns."""
 
     position: int
     event: NewWorkflowEvent
@@ -99,7 +99,7 @@ class SqliteWorkflowLog:
 
 
 def _add_chunk(connection: apsw.Connection, chunk: Sequence[_Checked]) -> tuple[int, list[RefusedEvent]]:
-    """Add the events that are new; return how many those were, and which were refused."""
+    """Add the events that are new; return their number, and those that were refused."""
     identifiers = {each.bindings["id"] for each in chunk}
     try:
         if len(identifiers) == len(chunk) and not rows(connection, _KNOWN, (encode(sorted(identifiers)),)):
@@ -107,7 +107,7 @@ def _add_chunk(connection: apsw.Connection, chunk: Sequence[_Checked]) -> tuple[
                 _add_together(connection, chunk)
             return len(chunk), []
     except InvalidRecord:
-        pass  # some event breaks a rule of the schema; only one by one can tell which
+        pass  # some event breaks a rule of the schema; adding them one by one tells which
     return _add_one_by_one(connection, chunk)
 
 
@@ -155,7 +155,7 @@ def _bindings(event: NewWorkflowEvent, now: datetime, moment: datetime) -> dict[
     Raises
     ------
     InvalidRecord
-        When a value breaks a rule that can be told without the database.
+        When a value is invalid, as far as can be checked without the database.
     """
     if event.duration_seconds is not None and not 0 <= event.duration_seconds <= MAX_DURATION_S:
         raise InvalidRecord(
@@ -194,7 +194,7 @@ def _require_same(recorded: WorkflowEvent, asked: NewWorkflowEvent, bindings: di
     for field in asked.__struct_fields__:
         wanted = bindings[field]
         if field == "occurred_at" and asked.occurred_at is None:
-            continue  # whenever it is told, the moment is the one that was recorded first
+            continue  # without a time of its own, the recorded time holds
         if field == "payload":
             wanted = msgspec.json.decode(wanted)
         if wanted != getattr(recorded, field):

@@ -1,4 +1,4 @@
-"""What workflow events and uses add up to over many sessions: counted in SQL, never row by row."""
+"""Totals of workflow events and uses over many sessions, computed in SQL, never row by row."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from store.contract.workflows import PhaseTotal, StepTotal, StepTotals, Transiti
 from store.sqlite.database import Database
 from store.sqlite.rows import record, rows
 
-# A session without a project of its own has that of what was recorded in it. Sessions are read once and whole: the
-# filter decides which.
+# A session without a project has that of what was recorded in it. Sessions are read once, those of the filter only.
 _CHOSEN: Final = """
 chosen(session_id, project_id) AS MATERIALIZED (
     SELECT session_id, project_id FROM (
@@ -29,7 +28,7 @@ chosen(session_id, project_id) AS MATERIALIZED (
 )
 """
 # The last judgement of each step in each session: its time and, as one more character, whether it is a failure. The
-# step '' is all steps of a workflow together, where it has several: it fails when one of them does.
+# step '' is all steps of a workflow together, if it has several; it fails if one of them does.
 _JUDGED: Final = f"""
 {_CHOSEN},
 each_step(session_id, project_id, workflow, step, last) AS MATERIALIZED (

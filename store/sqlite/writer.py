@@ -1,8 +1,8 @@
-"""One thread owns the one write connection and commits whatever is queued as one group.
+"""One thread owns the only write connection and commits whatever is queued as one group.
 
-Every unit is a function of the connection. It runs inside a savepoint, so a failing unit takes nothing else with
-it, and its caller hears of it only after the group's commit is synced. A unit may run more than once when its group
-could not be committed, so units have no effects besides those on the connection.
+A unit is a function of the connection. It runs inside a savepoint, so a unit that fails affects no other, and its
+caller gets the result only after the group's commit was synced. A unit may run more than once if its group could not
+be committed, so units must have no effects other than those on the connection.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ T = TypeVar("T")
 Unit = Callable[[apsw.Connection], T]
 MAX_GROUP: Final = 512
 LOCK_DEADLINE_S: Final = 30.0
-# While another process holds the lock for longer than PATIENCE_S, so many callers wait for it and all others are
-# refused at once: callers that wait hold threads, which reads need too.
+# While another process holds the lock for longer than PATIENCE_S, so many callers go on waiting and all others are
+# refused at once: callers that wait hold threads that reads need, and on one core a service has five of these.
 PATIENCE_S: Final = 1.0
-MOST_WAITING: Final = 16
+MOST_WAITING: Final = 2
 NOTED_WAIT_S: Final = 0.1
 _ATTEMPT_MS: Final = 250
 LINGER_S: Final = 0.001
@@ -33,9 +33,9 @@ _STOP: Final = object()
 
 
 class Pending(Generic[T]):
-    """What becomes of a queued unit.
+    """The pending result of a queued unit.
 
-    A lock is all it waits with: a `concurrent.futures.Future` costs a use of a skill a fifth of its time.
+    It waits with a bare lock: a `concurrent.futures.Future` would make tracking a use a fifth slower.
     """
 
     __slots__ = ("_error", "_undecided", "_value", "queued", "unit")
@@ -49,28 +49,28 @@ class Pending(Generic[T]):
         self._undecided.acquire()
 
     def succeed(self, value: T) -> None:
-        """Tell that the unit is durable."""
+        """Report that the unit is durable."""
         self._value = value
         self._undecided.release()
 
     def fail(self, error: BaseException) -> None:
-        """Tell that nothing of the unit is stored."""
+        """Report that nothing of the unit is stored."""
         self._error = error
         self._undecided.release()
 
     def done(self) -> bool:
-        """Return whether it is decided."""
+        """Return whether the result is known."""
         return not self._undecided.locked()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until it is decided, for so long at most; return whether it is."""
+        """Wait at most `timeout_s` seconds for the result; return whether it is known."""
         decided = self._undecided.acquire(timeout=timeout_s)
         if decided:
             self._undecided.release()
         return decided
 
     def result(self) -> T:
-        """Wait until the unit is durable, and return or raise what it did."""
+        """Wait until the unit is durable; return its result or raise its error."""
         with self._undecided:
             if self._error is not None:
                 raise self._error
@@ -143,7 +143,7 @@ class Writer:
     def submit(self, unit: Unit[T]) -> Pending[T]:
         """Queue `unit`; what is returned is done once the unit is durable."""
         if threading.current_thread() is self._thread:
-            raise RuntimeError("a unit may not wait for another unit: put both into one")
+            raise RuntimeError("a unit must not wait for another unit; combine them into one")
         pending = Pending(unit)
         with self._closing:
             if self._closed:
@@ -172,9 +172,9 @@ class Writer:
         self._connection.close()
 
     def _linger(self, callers: int) -> None:
-        """Give `callers` who were answered together the chance to ask together again.
+        """Give `callers` that were answered together the chance to write together again.
 
-        Whoever wakes first would otherwise be served alone, and each commit pays for the disk.
+        The first to wake would otherwise get a commit of its own, and every commit waits for the disk.
         """
         until = time.perf_counter() + LINGER_S
         while callers > 1 and self._queue.qsize() < callers and time.perf_counter() < until:
@@ -203,7 +203,7 @@ class Writer:
                 for member in group:
                     member.fail(error)
                 return
-            # The group fell as a whole (a full disk, say); alone, a smaller unit may still fit.
+            # The group failed as a whole, on a full disk, say; alone, a smaller unit may still fit.
             for member in group:
                 self._commit_group([member])
             return
@@ -238,15 +238,15 @@ class Writer:
                 result = unit(connection)
         except Exception as error:
             if not connection.in_transaction:
-                raise  # SQLite itself gave the whole transaction up
+                raise  # SQLite itself rolled the whole transaction back
             connection.execute("ROLLBACK TO unit; RELEASE unit")
             return _Failure(error)
         connection.execute("RELEASE unit")
         return result
 
     def _begin(self, group: list[_Member]) -> None:
-        """Take the write lock for `group`, which changes when that takes long: see `MOST_WAITING`."""
-        # Waiting in the queue behind a group that waited for the lock counts too.
+        """Take the write lock for `group`, which shrinks to `MOST_WAITING` members if that takes long."""
+        # Time in the queue behind a group that waited for the lock counts too.
         deadline = min(member.queued for member in group) + self._lock_wait_s
         began = time.monotonic()
         self._beginning = len(group)
@@ -268,7 +268,7 @@ class Writer:
                 self._noted(waited_s)
 
     def _refuse_most(self, group: list[_Member]) -> None:
-        """Refuse whoever waits in `group` or in the queue beyond the first `MOST_WAITING`."""
+        """Refuse all members of `group` and the queue beyond the first `MOST_WAITING`."""
         with self._closing:  # nothing is queued meanwhile
             queued = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
             members = [item for item in queued if item is not _STOP]

@@ -53,7 +53,7 @@ def exposures(store: Store) -> dict[tuple[str, int], tuple[int, int]]:
     return {(each.skill_name, each.position): (each.shown, each.taken) for each in store.day_exposures(ALL)}
 
 
-def test_what_does_not_tell_its_project_or_user_is_of_its_session(store: Store, at: At) -> None:
+def test_a_use_without_a_project_or_user_has_that_of_its_session(store: Store, at: At) -> None:
     store.start_session(NewSession(id="s", project_id="shop", user_id="ann"))
     use(store, "lint", at(1), session_id="s")
     use(store, "lint", at(1), session_id="s", project_id="q", user_id="bob")
@@ -162,7 +162,7 @@ def test_rows_come_in_pages(store: Store, at: At) -> None:
     assert [[each.day[-1] for each in page] for page in pages] == [["3", "2"], ["1"]]
 
 
-def test_totals_of_a_project_tell_how_its_days_scatter_and_who_took_part(store: Store, at: At) -> None:
+def test_totals_of_a_project_include_the_variance_of_its_days_and_its_users(store: Store, at: At) -> None:
     use(store, "lint", at(1), project_id="p", user_id="ann")
     use(store, "lint", at(1), "failed", project_id="p", user_id="ann")
     use(store, "lint", at(2), project_id="p", user_id="ann")
@@ -178,7 +178,7 @@ def test_totals_of_a_project_tell_how_its_days_scatter_and_who_took_part(store: 
     assert [each.users for each in store.project_skill_totals(MetricsFilter(since="2026-03-03"))] == [1]
 
 
-def test_spans_tell_from_when_to_when_a_skill_was_used(store: Store, at: At) -> None:
+def test_a_span_is_the_first_and_last_day_on_which_a_skill_was_used(store: Store, at: At) -> None:
     for day, skill in ((1, "lint"), (1, "lint"), (3, "lint"), (2, "test")):
         use(store, skill, at(day))
     store.aggregate()

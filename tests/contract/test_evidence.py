@@ -76,9 +76,7 @@ def sums(skill: str, *numbers: float, query: tuple[str, int] | None = None, vers
         (["b"], ["a", "b", "c", "d"]),
     ],
 )
-def test_what_was_considered_stands_above_what_was_chosen(
-    store: Store, considered: list[str], served: list[str]
-) -> None:
+def test_what_was_considered_is_above_what_was_chosen(store: Store, considered: list[str], served: list[str]) -> None:
     searched(store, "s1", "a", "b", "c", "d")
     used(store, "b", search_id="s1", alternatives_considered=considered)
     (learnt,) = store.outcomes_to_learn(limit=9)[1]
@@ -114,7 +112,7 @@ def test_nothing_is_to_be_learnt_at_first(store: Store) -> None:
     assert store.outcomes_to_learn(limit=10) == (0, [])
 
 
-def test_an_outcome_tells_its_query_and_the_list_it_was_taken_from(store: Store) -> None:
+def test_an_outcome_includes_its_query_and_the_list_it_was_chosen_from(store: Store) -> None:
     searched(store, "s1", "a", "b", "c")
     used(store, "a", "failed", search_id="s1", user_id="u")
     used(store, "b", search_id="s1", user_id="u")
@@ -140,7 +138,7 @@ def test_a_use_without_a_search_finds_its_query_by_its_text(store: Store) -> Non
     assert (same.query_vector, other.query_vector) == (VECTOR, None)
 
 
-def test_two_successes_in_one_session_are_told_once_as_a_pair(store: Store, at: Callable[..., str]) -> None:
+def test_two_successes_in_one_session_are_one_pair(store: Store, at: Callable[..., str]) -> None:
     for skill, hour in (("late", 10), ("early", 9), ("next day", 23)):
         used(store, skill, session_id="s", invoked_at=at(1, hour))
     _, (late, early, next_day) = store.outcomes_to_learn(limit=10)
@@ -149,7 +147,7 @@ def test_two_successes_in_one_session_are_told_once_as_a_pair(store: Store, at: 
     assert (next_day.succeeded_before, next_day.succeeded_after) == ([], [])
 
 
-def test_what_was_learnt_is_not_told_again(store: Store) -> None:
+def test_what_was_learnt_is_not_returned_again(store: Store) -> None:
     used(store, "a")
     used(store, "b")
     after, (first, _) = store.outcomes_to_learn(limit=10)
@@ -159,13 +157,13 @@ def test_what_was_learnt_is_not_told_again(store: Store) -> None:
     assert [outcome.skill_name for outcome in rest] == ["b"]
 
 
-def test_of_two_who_learn_the_same_outcomes_the_second_changes_nothing(store: Store) -> None:
+def test_learning_the_same_outcomes_twice_changes_nothing(store: Store) -> None:
     assert add(store, sums("a", 1.0))
     assert not add(store, sums("a", 1.0))
     assert [row[4] for row in store.evidence_since(-1, -1, -1).sums] == [1.0]
 
 
-def test_sums_of_one_key_add_up_and_only_what_changed_is_told_again(store: Store) -> None:
+def test_sums_of_one_key_add_up_and_only_changes_are_returned_again(store: Store) -> None:
     add(store, sums("a", 1.0, 2.0), sums("b", 5.0), cells=[])
     seen = store.evidence_since(-1, -1, -1)
     add(store, sums("a", 0.5), after=1, upto=2)
@@ -188,7 +186,7 @@ def test_queries_of_one_cell_add_up(store: Store) -> None:
     assert [row[2] for row in change.sums] == [held.id]
 
 
-def test_the_catalogue_tells_the_present_version_and_category(store: Store, document: Make) -> None:
+def test_the_catalogue_has_the_present_version_and_category(store: Store, document: Make) -> None:
     generation = store.open_generation("model-a", 4, 1).generation
     store.write_document(document("a", category="x"), generation)
     seen = store.evidence_since(-1, -1, -1)
@@ -200,9 +198,7 @@ def test_the_catalogue_tells_the_present_version_and_category(store: Store, docu
 
 
 @pytest.mark.parametrize("order", ["new first", "old first"])
-def test_a_document_that_was_given_another_name_takes_its_evidence_along(
-    store: Store, document: Make, order: str
-) -> None:
+def test_a_document_that_was_renamed_keeps_its_evidence(store: Store, document: Make, order: str) -> None:
     generation = store.open_generation("model-a", 4, 1).generation
     old = store.write_document(document("old"), generation)
     add(store, sums("old", 4.0, version=1), sums("old", 1.0))
@@ -218,7 +214,7 @@ def test_a_document_that_was_given_another_name_takes_its_evidence_along(
     assert sorted(row[4] for row in told) == [1.0, 4.0]
 
 
-def test_a_document_renamed_where_it_lies_takes_its_evidence_along(store: Store, document: Make) -> None:
+def test_a_document_renamed_in_place_keeps_its_evidence(store: Store, document: Make) -> None:
     generation = store.open_generation("model-a", 4, 1).generation
     store.write_document(document("old"), generation)
     add(store, sums("old", 4.0, version=1))
@@ -226,7 +222,7 @@ def test_a_document_renamed_where_it_lies_takes_its_evidence_along(store: Store,
     assert [row[0] for row in store.evidence_since(-1, -1, -1).sums] == ["new"]
 
 
-def test_a_reader_is_told_to_begin_anew_after_a_rename(store: Store, document: Make) -> None:
+def test_a_reader_must_start_over_after_a_rename(store: Store, document: Make) -> None:
     generation = store.open_generation("model-a", 4, 1).generation
     store.write_document(document("old"), generation)
     seen = store.evidence_since(-1, -1, -1)
@@ -243,7 +239,7 @@ def test_another_document_under_an_old_path_inherits_nothing(store: Store, docum
     assert [row[0] for row in store.evidence_since(-1, -1, -1).sums] == ["old"]
 
 
-def test_affinities_are_told_for_their_context_and_for_all(store: Store) -> None:
+def test_affinities_are_returned_for_their_context_and_for_all(store: Store) -> None:
     counts = [
         AffinityCount(kind="after", context=context, skill_name=name, successes=2.0)
         for context, name in (("x", "a"), ("x", ""), ("", "a"), ("", ""), ("y", "a"))
@@ -253,14 +249,14 @@ def test_affinities_are_told_for_their_context_and_for_all(store: Store) -> None
     assert store.affinities("phase", "x", ["a"]) == {}
 
 
-def test_the_last_success_of_a_session_is_told(store: Store, clock: Any) -> None:
+def test_the_last_success_of_a_session_is_returned(store: Store, clock: Any) -> None:
     for skill, outcome in (("a", "completed"), ("b", "completed"), ("c", "failed")):
         used(store, skill, outcome, session_id="s")
         clock.advance(minutes=1)
     assert (store.last_success("s"), store.last_success("none")) == ("b", None)
 
 
-def test_what_was_forgotten_is_learnt_anew(store: Store) -> None:
+def test_what_was_forgotten_is_learnt_again(store: Store) -> None:
     used(store, "a")
     add(store, sums("a", 1.0))
     seen = store.evidence_since(-1, -1, -1)
@@ -270,7 +266,7 @@ def test_what_was_forgotten_is_learnt_anew(store: Store) -> None:
     assert len(store.outcomes_to_learn(limit=10)[1]) == 1
 
 
-def test_choices_are_told_with_the_list_they_were_made_from(store: Store) -> None:
+def test_choices_include_the_list_they_were_made_from(store: Store) -> None:
     searched(store, "s1", "a", "b")
     used(store, "b", search_id="s1", session_id="who")
     used(store, "a")

@@ -1,4 +1,4 @@
-"""What the log adds up to: per skill, over time, by path, by session, and in one row."""
+"""Metrics: by skill, over time, by path, by session, and in total."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_sum_of_durations_does_not_depend_on_their_order(store: Store) -> No
     assert metrics(store, "forwards").total_duration_seconds == metrics(store, "backwards").total_duration_seconds
 
 
-def test_first_and_last_use_are_told_whatever_order_they_arrive_in(store: Store, at: At) -> None:
+def test_first_and_last_use_do_not_depend_on_the_order_of_arrival(store: Store, at: At) -> None:
     for day in (3, 1, 4, 2):
         use(store, invoked_at=at(day))
     assert (metrics(store).first_invoked, metrics(store).last_invoked) == (at(1), at(4))
@@ -126,7 +126,7 @@ def test_the_list_and_the_single_skill_say_the_same(store: Store) -> None:
 # --- tallies for ranking -------------------------------------------------------------------------------------
 
 
-def test_tallies_tell_disjoint_counts(store: Store, at: At) -> None:
+def test_the_counts_of_a_tally_are_disjoint(store: Store, at: At) -> None:
     for outcome in ("completed", "completed", "failed", "abandoned", "abandoned", "abandoned", "cancelled", None):
         use(store, outcome=outcome, duration_seconds=2.0, invoked_at=at(3))
     tally = store.tallies(["lint"])["lint"]
@@ -233,7 +233,7 @@ def test_the_summary_lists_at_most_ten_of_each(store: Store) -> None:
     assert len(store.summary().top_workflow_paths) == 10
 
 
-def test_the_summary_is_kept_while_the_log_stands_still(store: Store, clock: Any) -> None:
+def test_the_summary_is_kept_while_the_log_is_unchanged(store: Store, clock: Any) -> None:
     use(store)
     first = store.summary()
     store.refresh_percentiles([])  # the row is kept behind the answer, and before the next write's
@@ -328,7 +328,7 @@ def test_the_first_bucket_is_whole(store: Store, at: At) -> None:
     assert [each.invocations for each in buckets] == [1, 0, 0, 0]
 
 
-def test_what_lies_outside_the_window_is_not_counted(store: Store, at: At) -> None:
+def test_uses_outside_the_window_are_not_counted(store: Store, at: At) -> None:
     use(store, invoked_at=at(3, 23, 59))
     use(store, invoked_at=at(4, 12, 1), outcome=None)
     buckets = store.timeline("lint", window=timedelta(hours=12), bucket="hour")
@@ -385,7 +385,7 @@ def test_hostile_text_never_breaks_the_search_for_paths(paths: Store, text: str)
     paths.search_workflow_paths(text)
 
 
-def test_a_path_tells_its_skill_count_and_average_duration(paths: Store) -> None:
+def test_a_path_has_its_skill_count_and_average_duration(paths: Store) -> None:
     most, *_, least = paths.search_workflow_paths("quick")
     assert (most.skill_name, most.invocation_count, most.avg_duration) == ("lint", 3, 2.0)
     assert (least.skill_name, least.invocation_count, least.avg_duration) == ("other", 1, None)
@@ -404,7 +404,7 @@ def test_paths_are_found_after_a_rebuild(paths: Store) -> None:
 # --- sessions ------------------------------------------------------------------------------------------------
 
 
-def test_what_a_session_used_is_told_most_used_first(store: Store, at: At) -> None:
+def test_the_skills_of_a_session_are_returned_most_used_first(store: Store, at: At) -> None:
     use(store, "a", session_id="s", invoked_at=at(2), duration_seconds=1.5)
     use(store, "b", session_id="s", invoked_at=at(3), duration_seconds=1.0)
     use(store, "b", session_id="s", invoked_at=at(1), outcome="failed", duration_seconds=9.0)

@@ -225,7 +225,7 @@ def projects(store: Store) -> Store:
         ("relative", None),
     ],
 )
-def test_a_use_without_a_project_belongs_to_the_one_whose_folder_holds_its_path(
+def test_a_use_without_a_project_belongs_to_the_one_whose_folder_contains_its_path(
     projects: Store, path: str, project: str | None
 ) -> None:
     use = projects.start_invocation(NewInvocation(id="u", skill_name="lint", project_path=path, session_id="s"))

@@ -58,7 +58,7 @@ def test_a_store_that_was_used_passes_its_check(store: Store, document: Callable
     assert store.check() == []
 
 
-def test_a_backup_tells_what_it_holds_and_never_overwrites(store: Store, tmp_path: Path) -> None:
+def test_a_backup_reports_its_contents_and_never_overwrites(store: Store, tmp_path: Path) -> None:
     use(store, "a")
     report = store.backup(tmp_path / "backups" / "one")
     assert (report.total_invocations, report.total_outcomes) == (1, 0)

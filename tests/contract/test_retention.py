@@ -1,4 +1,4 @@
-"""Words that are not kept, and queries that are forgotten: what goes, and what must stay as it is."""
+"""Queries whose text is not kept or that are forgotten: what is removed, and what must stay as it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candidates: the union of what the words and the vectors find."""
+"""Candidates: the union of lexical and semantic search."""
 
 from __future__ import annotations
 
@@ -404,7 +404,7 @@ def test_searches_see_one_whole_generation_while_others_are_published(
 
 
 @pytest.fixture
-def chunkd(library: Store, generation: int, document: Make, query: Windows) -> Store:
+def chunked(library: Store, generation: int, document: Make, query: Windows) -> Store:
     """Zebra has two chunks, apple one, mango none."""
     library.write_document(document("zebra", vector=EAST, chunk_vectors=query(NORTH, NORTHEAST)), generation)
     library.write_document(document("apple", vector=NORTH, chunk_vectors=query(UP)), generation)
@@ -418,27 +418,27 @@ def chunks_of(store: Store, asked: np.ndarray, *skill_names: str) -> dict[str, l
     return {wanted[skill_id]: pytest.approx(cosines.tolist(), abs=1e-3) for skill_id, cosines in found.items()}
 
 
-def test_chunk_similarities_are_the_cosines_of_each_chunk_in_order(chunkd: Store, query: Windows) -> None:
-    found = chunks_of(chunkd, query(NORTH), "apple", "mango", "zebra")
+def test_chunk_similarities_are_the_cosines_of_each_chunk_in_order(chunked: Store, query: Windows) -> None:
+    found = chunks_of(chunked, query(NORTH), "apple", "mango", "zebra")
     assert found == {"zebra": [1.0, 0.5**0.5], "apple": [0.0]}
 
 
-def test_chunk_similarities_are_those_of_the_nearest_window(chunkd: Store, query: Windows) -> None:
-    assert chunks_of(chunkd, query(UP, EAST), "zebra", "apple") == {"zebra": [0.0, 0.5**0.5], "apple": [1.0]}
+def test_chunk_similarities_are_those_of_the_nearest_window(chunked: Store, query: Windows) -> None:
+    assert chunks_of(chunked, query(UP, EAST), "zebra", "apple") == {"zebra": [0.0, 0.5**0.5], "apple": [1.0]}
 
 
-def test_chunk_similarities_are_given_for_the_skills_asked_about_only(chunkd: Store, query: Windows) -> None:
-    assert list(chunks_of(chunkd, query(NORTH), "apple")) == ["apple"]
-    assert chunkd.chunk_similarities([], query(NORTH)) == {}
-    assert chunkd.chunk_similarities([999], query(NORTH)) == {}
+def test_chunk_similarities_are_given_for_the_skills_asked_about_only(chunked: Store, query: Windows) -> None:
+    assert list(chunks_of(chunked, query(NORTH), "apple")) == ["apple"]
+    assert chunked.chunk_similarities([], query(NORTH)) == {}
+    assert chunked.chunk_similarities([999], query(NORTH)) == {}
 
 
-def test_a_query_without_windows_or_of_another_model_is_near_no_chunk(chunkd: Store) -> None:
-    wanted = [chunkd.skill("zebra").id]
-    assert chunkd.chunk_similarities(wanted, np.empty((0, 4), dtype=np.float32)) == {}
-    assert chunkd.chunk_similarities(wanted, np.ones((1, 3), dtype=np.float32)) == {}
+def test_a_query_without_windows_or_of_another_model_is_near_no_chunk(chunked: Store) -> None:
+    wanted = [chunked.skill("zebra").id]
+    assert chunked.chunk_similarities(wanted, np.empty((0, 4), dtype=np.float32)) == {}
+    assert chunked.chunk_similarities(wanted, np.ones((1, 3), dtype=np.float32)) == {}
     # Half as long, so that the bytes of two chunks would pass for four.
-    assert chunkd.chunk_similarities(wanted, np.ones((1, 2), dtype=np.float32)) == {}
+    assert chunked.chunk_similarities(wanted, np.ones((1, 2), dtype=np.float32)) == {}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -454,41 +454,41 @@ def test_chunks_are_stored_exactly_to_a_thousandth(
 
 
 def test_a_changed_document_has_its_new_chunks_only(
-    chunkd: Store, generation: int, document: Make, query: Windows
+    chunked: Store, generation: int, document: Make, query: Windows
 ) -> None:
-    chunkd.write_document(document("zebra", chunk_vectors=query(UP), content_hash="new"), generation)
-    chunkd.write_document(document("apple", chunk_vectors=None, content_hash="new"), generation)
-    assert chunks_of(chunkd, query(UP), "zebra", "apple") == {"zebra": [1.0]}
-    chunkd.write_document(document("zebra", chunk_vectors=query(UP)[:0], content_hash="newer"), generation)
-    assert chunks_of(chunkd, query(UP), "zebra") == {}
+    chunked.write_document(document("zebra", chunk_vectors=query(UP), content_hash="new"), generation)
+    chunked.write_document(document("apple", chunk_vectors=None, content_hash="new"), generation)
+    assert chunks_of(chunked, query(UP), "zebra", "apple") == {"zebra": [1.0]}
+    chunked.write_document(document("zebra", chunk_vectors=query(UP)[:0], content_hash="newer"), generation)
+    assert chunks_of(chunked, query(UP), "zebra") == {}
 
 
 def test_a_removed_document_has_no_chunks_also_when_it_comes_back_without(
-    chunkd: Store, generation: int, document: Make, query: Windows
+    chunked: Store, generation: int, document: Make, query: Windows
 ) -> None:
-    chunkd.remove_document(chunkd.skill("zebra").id)
-    assert chunks_of(chunkd, query(NORTH), "zebra") == {}
-    chunkd.write_document(document("zebra"), generation)
-    assert chunks_of(chunkd, query(NORTH), "zebra") == {}
-    assert chunkd.check() == []
+    chunked.remove_document(chunked.skill("zebra").id)
+    assert chunks_of(chunked, query(NORTH), "zebra") == {}
+    chunked.write_document(document("zebra"), generation)
+    assert chunks_of(chunked, query(NORTH), "zebra") == {}
+    assert chunked.check() == []
 
 
-def test_chunks_are_those_of_the_generation_that_is_served(chunkd: Store, document: Make, query: Windows) -> None:
-    building = chunkd.open_generation("model-b", 4, 1).generation
-    chunkd.write_document(document("zebra", chunk_vectors=query(UP)), building)
-    chunkd.write_document(document("mango", chunk_vectors=query(UP)), building)
-    assert chunks_of(chunkd, query(UP), "zebra", "mango") == {"zebra": [0.0, 0.0]}
-    chunkd.publish_generation(building)
-    assert chunks_of(chunkd, query(UP), "zebra", "mango", "apple") == {"zebra": [1.0], "mango": [1.0]}
-    assert chunkd.check() == []
+def test_chunks_are_those_of_the_generation_that_is_served(chunked: Store, document: Make, query: Windows) -> None:
+    building = chunked.open_generation("model-b", 4, 1).generation
+    chunked.write_document(document("zebra", chunk_vectors=query(UP)), building)
+    chunked.write_document(document("mango", chunk_vectors=query(UP)), building)
+    assert chunks_of(chunked, query(UP), "zebra", "mango") == {"zebra": [0.0, 0.0]}
+    chunked.publish_generation(building)
+    assert chunks_of(chunked, query(UP), "zebra", "mango", "apple") == {"zebra": [1.0], "mango": [1.0]}
+    assert chunked.check() == []
 
 
-def test_a_generation_that_is_given_up_leaves_no_chunks(chunkd: Store, document: Make, query: Windows) -> None:
-    building = chunkd.open_generation("model-b", 4, 1).generation
-    chunkd.write_document(document("mango", chunk_vectors=query(UP)), building)
-    chunkd.open_generation("model-a", 4, 1)
-    assert chunks_of(chunkd, query(UP), "mango") == {}
-    assert chunkd.check() == []
+def test_a_generation_that_is_given_up_leaves_no_chunks(chunked: Store, document: Make, query: Windows) -> None:
+    building = chunked.open_generation("model-b", 4, 1).generation
+    chunked.write_document(document("mango", chunk_vectors=query(UP)), building)
+    chunked.open_generation("model-a", 4, 1)
+    assert chunks_of(chunked, query(UP), "mango") == {}
+    assert chunked.check() == []
 
 
 def test_chunks_of_another_dimension_are_refused_and_nothing_is_written(
@@ -557,7 +557,7 @@ def test_near_duplicates_share_their_words_and_their_meaning(copies: Store) -> N
     assert copies.near_duplicates([]) == []
 
 
-def test_a_document_that_changed_is_compared_anew(copies: Store, generation: int, document: Make) -> None:
+def test_a_document_that_changed_is_compared_again(copies: Store, generation: int, document: Make) -> None:
     ids = [copies.skill(name).id for name in ("one", "two", "near")]
     assert copies.near_duplicates(ids) == [ids[:2]]
     chunk = Chunk(ordinal=1, kind="body", heading="", text=SAME, span_start=0, span_end=len(SAME))
@@ -591,7 +591,7 @@ def test_the_closest_pairs_come_nearest_first_each_once(copies: Store) -> None:
         copies.closest_pairs(least=0.9, limit=9, skill_name="nobody")
 
 
-def test_words_are_told_with_their_spelling_in_the_index_and_their_holders(copies: Store) -> None:
+def test_words_have_their_stem_in_the_index_and_their_number_of_documents(copies: Store) -> None:
     told = copies.vocabulary("Failed RUNS and zebras")
     assert [(term.word, term.stem, term.documents) for term in told] == [
         ("failed", "fail", 3),

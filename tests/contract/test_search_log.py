@@ -1,4 +1,4 @@
-"""Queries and what was served for them; and the store's life."""
+"""Recorded searches and their lists; opening and closing a store."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_a_project_declared_again_with_the_same_content_is_unchanged(store: Stor
     assert again == first == store.project("p")
 
 
-def test_a_project_id_that_stands_for_another_project_is_a_conflict(store: Store) -> None:
+def test_a_project_id_that_belongs_to_another_project_is_a_conflict(store: Store) -> None:
     declare(store, "p")
     with pytest.raises(Conflict):
         store.transaction(lambda work: work.add_project(NewProject(id="p", name="another")))
@@ -384,7 +384,7 @@ def test_momentum_fills_empty_buckets_and_compares_with_the_period_before(
     assert (found.total, found.total_before, found.change, found.change_percent) == (2, 2, 0, 0.0)
 
 
-def test_momentum_up_to_now_holds_what_happens_this_moment(store: Store) -> None:
+def test_momentum_up_to_now_includes_the_present_moment(store: Store) -> None:
     skills = declare(store, "p", "sql")
     add(store, update(store, "p", "ann"), [*skills.values()])
     found = store.signal_momentum(SignalFilter(), bucket="hour", window=timedelta(hours=2))
@@ -438,7 +438,7 @@ def test_a_cursor_that_no_page_gave_is_refused(store: Store, cursor: str) -> Non
         store.signal_activity(SignalFilter(), cursor=cursor)
 
 
-def test_scope_tells_declarations_and_uses_by_day(store: Store, clock: Any, at: Callable[..., str]) -> None:
+def test_scope_has_declarations_and_uses_by_day(store: Store, clock: Any, at: Callable[..., str]) -> None:
     skills = declare(store, "p", "sql", "python")
     declare(store, "q", "sql")
     add(store, update(store, "q", "ann"), [skills["sql"]], weight=2.0)
@@ -452,7 +452,7 @@ def test_scope_tells_declarations_and_uses_by_day(store: Store, clock: Any, at: 
     assert set(found.uses) == {"sql"}
 
 
-def test_scope_of_somebody_unknown_is_empty(store: Store, at: Callable[..., str]) -> None:
+def test_the_scope_of_an_unknown_user_is_empty(store: Store, at: Callable[..., str]) -> None:
     declare(store, "p", "sql")
     found = store.scope(["sql"], project_id="elsewhere", user_id="nobody", since=at(1))
     assert (found.declared, found.uses) == (frozenset(), {})

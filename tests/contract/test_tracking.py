@@ -60,7 +60,7 @@ def test_a_session_id_that_is_no_name_is_refused(store: Store, session_id: str) 
         store.start_session(NewSession(id=session_id))
 
 
-def test_ending_a_session_tells_what_it_did(store: Store, clock: Any, at: Callable[..., str]) -> None:
+def test_ending_a_session_reports_what_it_did(store: Store, clock: Any, at: Callable[..., str]) -> None:
     running = start(store, "lint", session_id="s")
     done = start(store, "test", session_id="s")
     store.finish_invocation(done.id, COMPLETED)

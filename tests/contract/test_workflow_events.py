@@ -62,7 +62,7 @@ def searched(identifier: str, at: str, *, session: str = "s", words: str | None 
     )
 
 
-def test_an_event_is_kept_as_it_was_told(store: Store, at: Callable[..., str]) -> None:
+def test_an_event_is_kept_as_it_was_reported(store: Store, at: Callable[..., str]) -> None:
     recorded, new = store.record_event(full(at))
     assert new
     assert recorded == store.workflow_event("e1")
@@ -248,7 +248,7 @@ LATE: dict[str, Callable[[Store, str], object]] = {
 
 
 @pytest.mark.parametrize("late", LATE)
-def test_what_comes_after_the_end_makes_the_report_anew(store: Store, at: Callable[..., str], late: str) -> None:
+def test_what_is_recorded_after_the_end_invalidates_the_report(store: Store, at: Callable[..., str], late: str) -> None:
     store.start_session(NewSession(id="s"))
     store.end_session("s", lambda _: {"made": 1})
     LATE[late](store, at(4, 12))
@@ -256,7 +256,7 @@ def test_what_comes_after_the_end_makes_the_report_anew(store: Store, at: Callab
     assert store.session_report("s", lambda _: {"made": 3}) == {"made": 2}
 
 
-def test_an_outcome_after_the_end_makes_the_report_anew(store: Store) -> None:
+def test_an_outcome_after_the_end_invalidates_the_report(store: Store) -> None:
     store.start_session(NewSession(id="s"))
     store.end_session("s", make)
     store.start_invocation(NewInvocation(id="u", skill_name="a", session_id="s"))
@@ -265,7 +265,7 @@ def test_an_outcome_after_the_end_makes_the_report_anew(store: Store) -> None:
     assert store.session_report("s", lambda _: {"made": 2}) == {"made": 2}
 
 
-def test_a_session_that_went_on_after_its_end_ends_anew(store: Store, clock: Any, at: Callable[..., str]) -> None:
+def test_a_session_that_went_on_after_its_end_ends_again(store: Store, clock: Any, at: Callable[..., str]) -> None:
     store.start_session(NewSession(id="s"))
     store.end_session("s", make)
     clock.advance(hours=2)

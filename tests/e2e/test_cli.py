@@ -45,6 +45,14 @@ def test_a_use_recorded_in_the_shell_shows_in_the_next_answer(skillrank: Command
     )
 
 
+def test_a_use_of_a_skill_that_is_not_indexed_is_recorded_and_noted(skillrank: Command, library: Path) -> None:
+    skillrank("index", library)
+    known, unknown = skillrank("track", "start", "Plugin:Tune-Queries"), skillrank("track", "start", "nobody")
+    assert (known.returncode, known.stderr, unknown.returncode) == (0, "", 0)
+    assert unknown.stderr == "note: no skill named nobody is indexed\n"
+    assert json.loads(skillrank("track", "start", "nobody", "--json").stdout)["skill_known"] is False
+
+
 def test_errors_are_one_line_on_standard_error(skillrank: Command, tmp_path: Path) -> None:
     for arguments in (["index", tmp_path / "nowhere"], ["search", "   "], ["skills", "nobody"], ["index"]):
         run = skillrank(*arguments)

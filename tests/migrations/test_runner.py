@@ -118,7 +118,7 @@ def test_each_version_is_recorded_with_its_checksum_rollback_and_time(
     assert all(took >= 0 for (took,) in execute("SELECT took_ms FROM schema_migrations"))
 
 
-def test_status_tells_what_is_applied_and_what_is_pending(runner: MigrationRunner) -> None:
+def test_status_shows_what_is_applied_and_what_is_pending(runner: MigrationRunner) -> None:
     runner.run_migrations(target=1)
     assert [(each.version, each.applied_at is not None) for each in runner.status()] == [
         (version, version == 1) for version in range(1, NEWEST + 1)

@@ -79,7 +79,7 @@ def best_first(relevance: np.ndarray) -> np.ndarray:
 
 
 @given(grouped())
-def test_without_outcomes_the_groups_stand_in_the_order_of_their_best_members(
+def test_without_outcomes_groups_are_in_the_order_of_their_best_members(
     case: tuple[np.ndarray, list[list[int]]],
 ) -> None:
     relevance, groups = case

@@ -1,4 +1,4 @@
-"""Counting over databases: any split of the log gives the same, and a bad source is told and left out."""
+"""Counting over databases: any split of the log gives the same result, and a bad source is reported and skipped."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def test_two_processes_that_count_the_same_rows_count_them_once(
 # --- databases that were put back -------------------------------------------------------------------------------------
 
 
-def test_a_database_that_was_put_back_is_counted_anew(new_store: NewStore, tmp_path: Path) -> None:
+def test_a_database_that_was_restored_is_counted_again(new_store: NewStore, tmp_path: Path) -> None:
     log, target = new_store("log"), new_store("target")
     begin(log, 0, user_id="ann")
     log.backup(tmp_path / "backup.db")
@@ -274,9 +274,7 @@ def test_a_database_that_was_put_back_is_counted_anew(new_store: NewStore, tmp_p
     assert len(target.metrics_sources()) == 1
 
 
-def test_a_database_that_was_put_back_and_went_on_is_noticed_by_what_stands_at_its_numbers(
-    new_store: NewStore, tmp_path: Path
-) -> None:
+def test_a_database_that_was_restored_and_went_on_is_noticed_by_its_rows(new_store: NewStore, tmp_path: Path) -> None:
     log, target = new_store("log"), new_store("target")
     begin(log, 0)
     log.backup(tmp_path / "backup.db")
@@ -364,7 +362,7 @@ def _cut(path: Path) -> None:
         (_cut, "corrupt", "damaged"),
     ],
 )
-def test_a_source_that_cannot_be_read_is_told_and_the_others_go_on(
+def test_a_source_that_cannot_be_read_is_reported_and_the_others_are_counted(
     new_store: NewStore, new_file: Callable[[str], Path], spoil: Callable[[Path], None], cause: str, said: str
 ) -> None:
     target, good, bad = new_store("target"), new_store("good"), new_file("bad")
@@ -379,7 +377,7 @@ def test_a_source_that_cannot_be_read_is_told_and_the_others_go_on(
     assert (bad.read_bytes() if bad.exists() else None) == before
 
 
-def test_a_source_that_another_program_holds_alone_is_told(
+def test_a_source_that_another_program_has_locked_is_reported(
     new_store: NewStore, new_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "_WAIT_MS", 50)
@@ -394,7 +392,7 @@ def test_a_source_that_another_program_holds_alone_is_told(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_source_that_may_not_be_read_is_told(new_store: NewStore, new_file: Callable[[str], Path]) -> None:
+def test_a_source_without_read_permission_is_reported(new_store: NewStore, new_file: Callable[[str], Path]) -> None:
     target, closed = new_store("target"), new_file("closed")
     closed.chmod(0)
     with pytest.raises(SourceUnreadable, match="cannot be read"):
@@ -431,7 +429,7 @@ def test_databases_that_were_counted_are_counted_again_with_the_own_one(new_stor
     assert [each.cause for each in Aggregation(target).refresh().skipped] == ["missing"]
 
 
-def test_reading_leaves_nothing_beside_a_database_that_nobody_has_open(
+def test_reading_leaves_nothing_beside_a_database_that_is_not_open(
     new_store: NewStore, new_file: Callable[[str], Path]
 ) -> None:
     target, still = new_store("target"), new_file("still")

@@ -1,4 +1,4 @@
-"""Backups that count only when they are checked, restores that swap, and who may have the file open meanwhile."""
+"""Checked backups, restores that swap files, and the lock on open databases."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_backup_is_one_file_with_its_checksum(store: SqliteStore, tmp_path: Pa
     assert (tmp_path / "backups" / "one.db.sha256").read_text("utf-8") == f"{digest}  one.db\n"
 
 
-def test_a_backup_holds_one_moment_while_writes_run(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_backup_is_consistent_while_writes_run(store: SqliteStore, tmp_path: Path) -> None:
     stop = threading.Event()
 
     def write() -> None:
@@ -422,7 +422,7 @@ def test_the_last_to_leave_takes_the_lock_file_away(database: Path) -> None:
     assert not lock.exists()
 
 
-def test_who_opens_waits_for_a_restore_and_says_so_when_it_takes_too_long(database: Path) -> None:
+def test_opening_waits_for_a_restore_and_fails_when_it_takes_too_long(database: Path) -> None:
     with occupy(database), pytest.raises(StoreUnavailable, match="being restored"):
         share(database, wait_s=0.05)
     share(database, wait_s=0.05).release()

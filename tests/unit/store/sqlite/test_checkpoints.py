@@ -1,4 +1,4 @@
-"""The write-ahead log is folded into the database beside the writer, and never without bound."""
+"""The write-ahead log is folded into the database on another thread and does not grow without bound."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_writer_helps_when_the_log_grows_too_long(
     assert database.with_name(database.name + "-wal").stat().st_size < 1000 * 4096
 
 
-def test_a_log_that_cannot_be_folded_in_is_told_and_nothing_is_lost(
+def test_a_log_that_cannot_be_folded_in_is_reported_and_nothing_is_lost(
     store: SqliteStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(_: object, **__: object) -> None:

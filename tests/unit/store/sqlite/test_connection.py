@@ -1,4 +1,4 @@
-"""What every connection is set to, and how the driver's errors are told."""
+"""The settings of every connection, and how the driver's errors are translated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the world can do to the file: the cause is named, nothing accepted is lost, and work goes on after it."""
+"""What can happen to the file: the cause is named, nothing accepted is lost, and work goes on afterwards."""
 
 from __future__ import annotations
 
@@ -422,7 +422,7 @@ def test_while_another_program_holds_the_lock_few_callers_wait_and_reads_go_on(
         thread.join(20)
 
 
-def test_what_waited_for_a_lock_is_written_when_it_is_free_and_the_wait_is_told(
+def test_what_waited_for_a_lock_is_written_when_it_is_free_and_the_wait_is_reported(
     store: SqliteStore, other: apsw.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -559,7 +559,7 @@ def test_a_connection_that_is_lent_while_the_store_closes_is_closed_when_it_come
     assert [each for each in apsw.connections() if each.filename == str(path)] == []
 
 
-def test_a_reader_that_waits_while_the_store_closes_is_told(path: Path) -> None:
+def test_a_reader_that_waits_while_the_store_closes_gets_an_error(path: Path) -> None:
     store = open_store(path)
     causes: list[str] = []
     with ExitStack() as lent:

@@ -47,6 +47,7 @@ def outside(path: Path) -> Iterator[apsw.Connection]:
         "user_query = NULL, user_query_hash = '', user_id = 'somebody'",
         "user_query = NULL, user_query_hash = '', project_id = 'p'",
         "user_query = NULL, user_query_hash = '', project_path = 'p'",
+        "user_query = NULL, user_query_hash = '', given_name = 'p'",
         "user_query = NULL, user_query_hash = '', workflow_path = 'p'",
         "user_query = NULL, user_query_hash = '', workflow_phase = 'p'",
         "user_query = NULL, user_query_hash = '', search_id = 'q'",

@@ -1,4 +1,4 @@
-"""Bulk imports count once a chunk; one by one must give the same, and a pause of counting can never be left behind."""
+"""Bulk imports count once for each chunk, with the same result as one by one, and never leave counting disabled."""
 
 from __future__ import annotations
 

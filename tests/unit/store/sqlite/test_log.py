@@ -1,4 +1,4 @@
-"""The log refuses every change, at the database, whoever asks: these go straight through the driver."""
+"""The database itself refuses every change of the log: these tests use the driver directly."""
 
 from __future__ import annotations
 

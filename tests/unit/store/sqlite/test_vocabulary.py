@@ -1,4 +1,4 @@
-"""Which words of a query a large library is searched by."""
+"""Which words of a query are used to search a large library."""
 
 from __future__ import annotations
 

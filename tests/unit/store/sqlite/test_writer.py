@@ -207,7 +207,7 @@ def test_units_whose_group_could_not_be_committed_are_committed_one_by_one(
     assert kept(path) == list(range(5))
 
 
-def test_a_unit_that_cannot_be_committed_is_told_and_leaves_nothing(
+def test_a_unit_that_cannot_be_committed_fails_and_leaves_nothing(
     connection: apsw.Connection, writer: Writer, path: Path
 ) -> None:
     connection.set_commit_hook(lambda: True)
