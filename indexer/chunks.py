@@ -47,14 +47,11 @@ def split(document: SkillDocument) -> list[Chunk]:
     chunks than there may be, the aim is doubled until they do not.
     """
     summary = Chunk(ordinal=0, kind="summary", heading="", text=_summary(document), span_start=0, span_end=0)
-    blocks = list(_sections(document.body))
     aim_chars = CHUNK_CHARS
     while aim_chars * MAX_CHUNKS < len(document.body):
         aim_chars *= 2
-    spans = _pack(document.body, blocks, aim_chars)
-    while len(spans) >= MAX_CHUNKS:
+    while len(spans := _pack(document.body, aim_chars)) >= MAX_CHUNKS:
         aim_chars *= 2
-        spans = _pack(document.body, blocks, aim_chars)
     return [
         summary,
         *(
@@ -147,12 +144,17 @@ def _text_start(line: Line) -> int:
     return line.start + len(line.text) - len(line.text.lstrip())
 
 
-def _pack(body: str, blocks: list[_Block], aim_chars: int) -> list[tuple[int, int, str]]:
-    """Return (start, end, heading) of chunks of at most `aim_chars`, made of whole blocks where those fit."""
+def _pack(body: str, aim_chars: int) -> list[tuple[int, int, str]]:
+    """Return (start, end, heading) of chunks of at most `aim_chars`, made of whole blocks where those fit.
+
+    It stops as soon as there are too many. The blocks are never in memory all at once: there can be millions.
+    """
     spans: list[tuple[int, int, str]] = []
     start = end = 0
     heading = ""
-    for block in blocks:
+    for block in _sections(body):
+        if len(spans) >= MAX_CHUNKS:
+            return spans
         is_full = block.end - start > aim_chars
         is_next_section = block.starts_section and end - start >= aim_chars // 3
         if end > start and (is_full or is_next_section):

@@ -38,19 +38,31 @@ def read_lines(text: str) -> Iterator[Line]:
     r"""Yield the lines of a text whose lines end with ``\n``; headings are those with ``#`` (CommonMark 4.2, 4.5)."""
     start = 0
     fence = ""
-    for line in text.split("\n"):
+    # Line by line, since a list of ten million lines would take more memory than anything else.
+    for line in _split_lines(text):
+        mark = line.lstrip(" ")[:1]
         if fence:
             closes = _closes(fence, line)
             yield Line("fence" if closes else "code", line, start, "")
             fence = "" if closes else fence
-        elif opening := _FENCE.match(line):
+        elif not mark or mark.isspace():
+            yield Line("prose" if line.strip() else "blank", line, start, "")
+        elif mark in "`~" and (opening := _FENCE.match(line)):
             fence = opening[1]
             yield Line("fence", line, start, "")
-        elif heading := _HEADING.match(line):
+        elif mark == "#" and (heading := _HEADING.match(line)):
             yield Line("heading", line, start, _title(line[heading.end(1) :]))
         else:
-            yield Line("prose" if line.strip() else "blank", line, start, "")
+            yield Line("prose", line, start, "")
         start += len(line) + 1
+
+
+def _split_lines(text: str) -> Iterator[str]:
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _closes(fence: str, line: str) -> bool:

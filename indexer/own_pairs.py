@@ -34,10 +34,20 @@ def own_pairs(document: SkillDocument) -> list[OwnPairs]:
     sentences = tuple(dict.fromkeys(_sentences(document.description)))
     if sentences and document.body:
         pairs.append(OwnPairs(f"{document.skill_name}.\n{document.body[:HEAD_CHARS]}", sentences))
-    sections = tuple(dict.fromkeys(_sections(document.body)))[:_MOST_SECTIONS]
+    sections = _distinct(_sections(document.body), _MOST_SECTIONS)
     if sections and document.description:
         pairs.append(OwnPairs(f"{document.skill_name}. {document.description}", sections))
     return pairs
+
+
+def _distinct(texts: Iterator[str], most: int) -> tuple[str, ...]:
+    """Return the first distinct texts, without reading on behind them."""
+    seen: dict[str, None] = {}
+    for text in texts:
+        seen[text] = None
+        if len(seen) == most:
+            break
+    return tuple(seen)
 
 
 def _sentences(description: str) -> Iterator[str]:

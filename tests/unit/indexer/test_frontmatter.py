@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from indexer.frontmatter import Frontmatter, read_frontmatter
@@ -289,3 +291,13 @@ class TestRepeatedAndLong:
 
     def test_text_between_two_quoted_parts_is_kept(self) -> None:
         assert read_block('description: "Folds" and "unfolds"').values["description"] == '"Folds" and "unfolds"'
+
+
+@pytest.mark.parametrize("start", ["", "---\nname: a\n---\n"])
+def test_hundreds_of_thousands_of_blank_lines_take_little_memory(start: str) -> None:
+    text = start + "\n" * 400_000 + "x"
+    tracemalloc.start()
+    read_frontmatter(text)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 20 * 1024 * 1024
