@@ -12,8 +12,9 @@ from indexer.document import SkillDocument
 from indexer.markdown import Line, read_lines
 from store.contract.catalogue import Chunk
 
-# Raise it when the same document would give other chunks or other embedded texts: the index is then built anew.
-CHUNKS_SCHEMA = 2
+# Raise it when the same document would give another name, other chunks or other embedded texts: all documents are then
+# read and embedded again.
+CHUNKS_SCHEMA = 3
 
 CHUNK_CHARS = 1_200
 MAX_CHUNKS = 64

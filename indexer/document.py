@@ -132,7 +132,7 @@ def read_bytes(found: Found) -> bytes:
                 raise
             return _read_below(root, path)
     except LeadsOutside as error:
-        raise UnparsableDocument(found.path, "it is a link that leads out of its root") from error
+        raise UnparsableDocument(found.path, "the link leads out of the root, so it is not read") from error
     except TooLarge as error:
         # Rounded up: never shown as the limit itself.
         shown_mib = math.ceil(error.size_bytes / _MIB * 10) / 10

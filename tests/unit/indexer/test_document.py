@@ -408,7 +408,7 @@ class TestReading:
         folder = tmp_path / "root" / "skill"
         folder.mkdir(parents=True)
         (folder / "SKILL.md").symlink_to(target.format(tmp_path))
-        with pytest.raises(UnparsableDocument, match="it is a link that leads out of its root"):
+        with pytest.raises(UnparsableDocument, match="the link leads out of the root"):
             read_bytes(Found(path=str(folder / "SKILL.md"), root=str(tmp_path / "root")))
 
     @pytest.mark.parametrize("target", ["../.shared/SKILL.md", "README.md", "{}/root/.shared/SKILL.md"])
