@@ -37,7 +37,7 @@ from embeddings import (
 )
 from embeddings import export as export_module
 from embeddings.export import LOWEST_COSINE, export_model
-from embeddings.layout import GRAPH_FILE, MANIFEST_FILE, TOKENIZER_FILE, export_folder
+from embeddings.layout import GRAPH_FILE, LAYOUT, MANIFEST_FILE, TOKENIZER_FILE, export_folder
 from embeddings.loading import load_export
 from embeddings.onnx_runtime import OnnxEncoder
 from embeddings.scale import Scale, write_scale
@@ -419,7 +419,7 @@ def lose_manifest(folder: Path) -> None:
 
 def set_older_layout(folder: Path) -> None:
     manifest = (folder / MANIFEST_FILE).read_text()
-    (folder / MANIFEST_FILE).write_text(manifest.replace('"layout": 1', '"layout": 0'))
+    (folder / MANIFEST_FILE).write_text(manifest.replace(f'"layout": {LAYOUT}', f'"layout": {LAYOUT - 1}'))
 
 
 def replace_by_file(folder: Path) -> None:
@@ -491,7 +491,7 @@ def test_without_an_export_nothing_is_written_where_that_is_not_allowed(small: M
     loaded = load_encoder(str(small.folder), tmp_path / "cache", allow_export=False)
     assert loaded.runtime == "sentence-transformers"
     assert loaded.degraded is not None
-    assert "no export" in loaded.degraded
+    assert "is not an export" in loaded.degraded
     assert not (tmp_path / "cache").exists()
 
 
@@ -514,14 +514,14 @@ def test_a_model_whose_files_are_broken_is_unusable(tmp_path: Path, small: Model
         load_encoder(str(folder), tmp_path / "cache", allow_export=False)
 
 
-def test_no_process_for_the_export_is_a_reason_to_run_in_sentence_transformers(
+def test_a_model_runs_in_sentence_transformers_when_no_process_can_export_it(
     small: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     loaded = load_encoder(str(small.folder), tmp_path / "cache")
     assert loaded.runtime == "sentence-transformers"
     assert loaded.degraded is not None
-    assert "No process could be started" in loaded.degraded
+    assert "could not be started" in loaded.degraded
 
 
 # Adapters
