@@ -1,8 +1,8 @@
-"""Text in, unit vectors out: every model runtime behind one protocol.
+"""Encoders that turn text into unit vectors, with every model runtime behind one protocol.
 
-`load_encoder` gives an `Encoder` for a model's name: run by onnxruntime from an export that is made once and
-checked against sentence-transformers, or by sentence-transformers itself where no export is possible. `identify`
-says which vectors a name stands for without loading anything. Importing this room imports no runtime.
+`load_encoder` returns an `Encoder` for a model name. The model runs in onnxruntime, from an export that is made once
+and checked against sentence-transformers, or in sentence-transformers itself when it cannot be exported. `identify`
+returns a model's identity without loading it. Importing this package imports no runtime.
 """
 
 from embeddings.errors import EmbeddingError, ExportFailed, InvalidExport, ModelNotFound, ModelUnusable

@@ -1,4 +1,4 @@
-"""What can go wrong on the way from a model's name to its vectors."""
+"""Errors of finding, preparing, running and training models."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class EmbeddingError(SkillrankError):
 
 
 class ModelNotFound(EmbeddingError):
-    """No usable model stands behind a name; the message says what to do.
+    """A name leads to no usable model; the message says what to do.
 
     Attributes
     ----------
     name : str
-        The model as it was asked for.
+        The model name as given.
     """
 
     def __init__(self, message: str, *, name: str) -> None:
@@ -26,7 +26,7 @@ class ModelNotFound(EmbeddingError):
 
 
 class ModelUnusable(EmbeddingError):
-    """A model's files are there, but sentence-transformers or peft cannot make an encoder of them.
+    """A model's files exist, but sentence-transformers or peft cannot load them.
 
     Attributes
     ----------
@@ -39,13 +39,13 @@ class ModelUnusable(EmbeddingError):
 
 
 class ExportFailed(EmbeddingError):
-    """A model cannot be exported to ONNX, or the export answers differently; no export was left behind.
+    """A model cannot be exported to ONNX, or its export gives different vectors; no export is left behind.
 
     Attributes
     ----------
     model_id : str
     cosine : float or None
-        The lowest cosine between the export's and the model's vectors, when the two could be compared.
+        The lowest cosine between vectors of the export and of the model, when they could be compared.
     """
 
     def __init__(self, message: str, *, model_id: str, cosine: float | None = None) -> None:
@@ -55,7 +55,7 @@ class ExportFailed(EmbeddingError):
 
 
 class InvalidExport(EmbeddingError):
-    """A folder is not a whole export of the model it should hold.
+    """A folder does not hold a complete export of the expected model.
 
     Attributes
     ----------
@@ -68,8 +68,8 @@ class InvalidExport(EmbeddingError):
 
 
 class TrainingFailed(EmbeddingError):
-    """An adapter cannot be trained: the data, the model or the folder does not allow it."""
+    """An adapter cannot be trained with the given data, model or folder."""
 
 
 class InvalidScale(EmbeddingError):
-    """A scale beside a model cannot be used; the model itself can."""
+    """A model's scale file cannot be used; the model itself can."""

@@ -1,4 +1,4 @@
-"""Exports a sentence-transformers model to ONNX, once, so that serving needs no torch."""
+"""Exports a sentence-transformers model to ONNX, so that serving does not need torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WORKSHOP: Final = ".export-"
 _LEFTOVER_AGE_S: Final = 3600
 _LIBRARIES: Final = ("torch", "sentence-transformers", "transformers", "onnxruntime", "tokenizers")
 
-# Lengths from nothing to far past any limit, several scripts, code, and the characters that tokenizers differ on.
+# Empty to very long texts in several scripts, code, and characters that tokenizers treat differently.
 _PARITY_TEXTS: Final = (
     "",
     " ",
@@ -64,30 +64,30 @@ _PARITY_TEXTS: Final = (
 
 
 def export_model(source: ModelSource, cache_dir: Path) -> Path:
-    """Export a model and check that the export answers as sentence-transformers does.
+    """Export a model and check that the export gives the same vectors as sentence-transformers.
 
-    The folder appears whole or not at all: it is made beside its place and renamed. When another process has made
-    the same export meanwhile, that one stays; something damaged that lies there is replaced.
+    The export is written to a temporary folder and renamed, so it appears complete or not at all. An export that
+    another process has completed in the meantime is kept; a damaged one is replaced.
 
     Parameters
     ----------
     source : ModelSource
     cache_dir : Path
-        The folder of exports, made when missing.
+        The folder of exports; created if missing.
 
     Returns
     -------
     Path
-        ``export_folder(source.model_id, cache_dir)``, which holds ``model.onnx``, ``tokenizer.json`` and
+        ``export_folder(source.model_id, cache_dir)``, which contains ``model.onnx``, ``tokenizer.json`` and
         ``meta.json``.
 
     Raises
     ------
     ExportFailed
-        When the model cannot be traced, when the lowest cosine between both runtimes over texts of many kinds, as
-        documents and as queries, is under ``LOWEST_COSINE``, or when the folder cannot be written.
+        When the model cannot be traced, when the folder cannot be written, or when the lowest cosine between the two
+        runtimes, over texts of many kinds encoded as documents and as queries, is below ``LOWEST_COSINE``.
     ModelUnusable
-        When the model cannot be loaded at all.
+        When the model cannot be loaded.
     """
     model = TransformerEncoder(source, device="cpu")
     folder = export_folder(source.model_id, cache_dir)
@@ -115,7 +115,7 @@ def _write_export(model: TransformerEncoder, folder: Path) -> None:
         query_prompt=model.query_prompt,
         document_prompt=model.document_prompt,
         versions={name: version(name) for name in _LIBRARIES},
-        # Weights beyond protobuf's two gigabytes lie in files of their own.
+        # Weights beyond protobuf's limit of two gigabytes are stored in separate files.
         digests=digest_files(folder, sorted(path.name for path in folder.iterdir())),
     )
     write_manifest(folder, manifest)
@@ -123,7 +123,7 @@ def _write_export(model: TransformerEncoder, folder: Path) -> None:
     # Written so that a NaN fails too.
     if not cosine >= LOWEST_COSINE:
         raise ExportFailed(
-            f"{model.model_id} answers differently once exported: the lowest cosine is {cosine:.6f}.",
+            f"The export of {model.model_id} gives different vectors: the lowest cosine is {cosine:.6f}.",
             model_id=model.model_id,
             cosine=cosine,
         )
@@ -143,7 +143,7 @@ def _put_in_place(draft: Path, folder: Path) -> None:
         try:
             draft.rename(folder)
         except OSError:
-            # A folder that holds anything is in the way on every system.
+            # No system renames onto a folder that is not empty.
             if attempt == _ATTEMPTS - 1 or not folder.exists():
                 raise
             if _is_whole(folder):
@@ -163,7 +163,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _remove_leftovers(cache_dir: Path) -> None:
-    """Remove what exports left behind that were killed, so that a killing loop cannot fill the disk."""
+    """Remove the temporary folders of exports that were killed, so that repeated kills cannot fill the disk."""
     for workshop in cache_dir.glob(f"{_WORKSHOP}*"):
         with suppress(FileNotFoundError):
             if time.time() - workshop.stat().st_mtime > _LEFTOVER_AGE_S:
@@ -173,7 +173,7 @@ def _remove_leftovers(cache_dir: Path) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Export one model: ``python -m embeddings.export MODEL_ID FOLDER CACHE_DIR [ADAPTER]``.
 
-    Ends with code 1 and the reason as the last line on stderr when that fails.
+    On failure, the exit code is 1 and the last line on stderr is the reason.
     """
     model_id, folder, cache_dir, *adapter = arguments
     source = ModelSource(model_id, Path(folder), *map(Path, adapter))

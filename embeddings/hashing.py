@@ -1,7 +1,7 @@
-"""A deterministic encoder without a model: signed feature hashing of words and parts of words.
+"""A deterministic encoder that needs no model: signed feature hashing of words and parts of words.
 
-For tests that need vectors but no model. Texts that share words, or words of one family, come out alike; it knows
-nothing of meaning.
+It is meant for tests that need vectors but no model. Texts with the same or related words get similar vectors; meaning
+plays no part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from embeddings.texts import clean_texts
 
-# Part of the identity: every change that moves a vector gets a new number.
+# Part of the identity. Increase it with every change that changes a vector.
 _SCHEME: Final = 1
 _MAX_TOKENS: Final = 512
 
@@ -30,9 +30,9 @@ _WORD: Final = re.compile(rf"[{_CHINESE_JAPANESE}]+|[^\W_{_CHINESE_JAPANESE}]+")
 _CHINESE_JAPANESE_WORD: Final = re.compile(f"[{_CHINESE_JAPANESE}]")
 _CAMEL_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-# What all parts of a word weigh beside the whole word; they make "tests" and "testing" alike.
+# Weight of all parts of a word relative to the whole word; they make "tests" and "testing" similar.
 _PARTS: Final = 0.6
-# What a word without content weighs beside one with content.
+# Weight of a function word relative to a content word.
 _FUNCTION_WORD: Final = 0.1
 _ENGLISH: Final = """
     a about all am an and any are as at be been but by can could did do does for from had has have how i
@@ -46,17 +46,17 @@ _Features = tuple[NDArray[np.uint64], NDArray[np.float64]]
 
 
 class HashingEncoder:
-    """An `Encoder` without a model, the same in every process and on every machine.
+    """An `Encoder` without a model that gives the same vectors in every process and on every machine.
 
-    Words are folded (NFKC, case; ``camelCase`` and ``snake_case`` are split) and hashed whole and in parts (3
-    characters at a time with the word's ends marked, 2 for Chinese and Japanese), each to one place with one sign
-    [1]_; a word that comes ``n`` times counts ``sqrt(n)``, function words of English count little. The order of words
-    does not count.
+    Words are folded (NFKC, case; ``camelCase`` and ``snake_case`` are split). Each whole word and each of its parts (3
+    characters with the ends of the word marked; 2 characters in Chinese and Japanese) is hashed to one component and
+    one sign [1]_. A word that occurs ``n`` times has weight ``sqrt(n)``; English function words weigh little. The
+    order of words is ignored.
 
     Parameters
     ----------
     dimension : int
-        The length of the vectors; the shorter, the more unrelated words collide.
+        The length of the vectors; in shorter vectors, more unrelated words collide.
 
     Raises
     ------
@@ -111,7 +111,7 @@ class HashingEncoder:
         vector = np.bincount(places.astype(np.intp), weights * signs, minlength=self._dimension)
         length = float(np.linalg.norm(vector))
         if length == 0.0:
-            # A text without words still needs a direction; it is the same one for all of them.
+            # A text without words still needs a direction; all such texts share one.
             vector[0] = length = 1.0
         return np.asarray(vector / length, np.float32)
 

@@ -1,6 +1,6 @@
-"""What an export folder holds, and how to tell that it is whole.
+"""The files of an export folder, and how to check that it is complete.
 
-Knows no runtime: the exporter writes what the ONNX encoder reads.
+Independent of any runtime: the exporter writes these files and the ONNX encoder reads them.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ GRAPH_FILE: Final = "model.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"
 MANIFEST_FILE: Final = "meta.json"
 
-# Another layout, or another graph for the same model, gets another number: older folders are then made anew.
+# Increase it when the layout or the graph of a model changes: older exports are then made again.
 LAYOUT: Final = 2
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``meta.json`` says about an export.
+    """The content of ``meta.json``, which describes an export.
 
     Attributes
     ----------
     layout : int
-        The number of the layout.
+        See `LAYOUT`.
     model_id : str
     dimension : int
     max_tokens : int
-        Tokens read of each text, special tokens included.
+        How many tokens of a text are read, special tokens included.
     query_prompt, document_prompt : str
-        Put before every text of that kind.
+        Prepended to every text of that kind.
     versions : dict of str to str
-        The libraries that made it.
+        Versions of the libraries that made it.
     digests : dict of str to str
-        SHA-256 of every other file of the folder.
+        SHA-256 of every other file in the folder.
     cosine : float or None
-        The lowest cosine between the export's vectors and sentence-transformers' when it was made; None before
-        they were compared.
+        The lowest cosine between vectors of the export and of sentence-transformers, measured when it was made; None
+        before they were compared.
     """
 
     layout: int
@@ -57,12 +57,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export_folder(model_id: str, cache_dir: Path) -> Path:
-    """Return where a model's export lies, made or not."""
+    """Return the folder of a model's export, whether or not it exists."""
     return cache_dir / re.sub(r"[^\w.@+-]+", "--", model_id, flags=re.ASCII)
 
 
 def digest_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the SHA-256 of files of a folder, by file name."""
+    """Return the SHA-256 of files in a folder, by file name."""
     digests = {}
     for name in names:
         with (folder / name).open("rb") as file:
@@ -71,18 +71,20 @@ def digest_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read what an export folder holds, and check that it is all there and undamaged.
+    """Read an export's manifest and check that the export is complete and undamaged.
 
     Raises
     ------
     InvalidExport
-        When a file is missing, unreadable or not the one that was exported, or the layout is another.
+        When a file is missing, unreadable or changed, or the layout is a different one.
     """
     try:
         manifest = msgspec.json.decode((folder / MANIFEST_FILE).read_bytes(), type=Manifest)
         digests = digest_files(folder, manifest.digests)
     except FileNotFoundError as error:
-        raise InvalidExport(f"{folder} is no export: {Path(error.filename).name} is missing.", folder=folder) from error
+        raise InvalidExport(
+            f"{folder} is not an export: {Path(error.filename).name} is missing.", folder=folder
+        ) from error
     except (OSError, msgspec.DecodeError) as error:
         raise InvalidExport(f"{folder} cannot be read: {error}", folder=folder) from error
     if manifest.layout != LAYOUT:
@@ -90,7 +92,7 @@ def read_manifest(folder: Path) -> Manifest:
     if export_folder(manifest.model_id, folder.parent) != folder:
         raise InvalidExport(f"{folder} is the export of another model, {manifest.model_id}.", folder=folder)
     if manifest.digests != digests:
-        raise InvalidExport(f"{folder} is damaged: its files are not the ones that were exported.", folder=folder)
+        raise InvalidExport(f"{folder} is damaged: its files have changed since the export.", folder=folder)
     return manifest
 
 

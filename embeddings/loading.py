@@ -1,4 +1,4 @@
-"""From a model's name to a running encoder, in the fastest runtime that gives its vectors."""
+"""Loads the encoder of a model name, in the fastest runtime that gives the model's vectors."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ HASHING_MODEL: Final = "hashing"
 
 @dataclass(frozen=True, slots=True)
 class LoadedEncoder:
-    """An encoder, and how it runs.
+    """An encoder and the runtime that it runs in.
 
     Attributes
     ----------
     encoder : Encoder
     runtime : {'onnx', 'sentence-transformers', 'hashing'}
     degraded : str or None
-        Why a slower runtime than ONNX had to be taken, in words; None when nothing is amiss.
+        Why a slower runtime than ONNX is used; None when all is well.
     scale : Scale or None
-        How the model's cosines read, where that was measured and lies beside it.
+        How to interpret the model's cosines, when that was measured.
     scale_problem : str or None
-        Why a scale that lies there is not used, in words.
+        Why an existing scale is not used.
     """
 
     encoder: Encoder
@@ -44,19 +44,19 @@ class LoadedEncoder:
 
 
 def identify(model: str, *, adapter: Path | None = None) -> str:
-    """Return the ``model_id`` that `load_encoder` would give, without loading the model.
+    """Return the ``model_id`` of the encoder that `load_encoder` returns, without loading the model.
 
     Parameters
     ----------
     model : str
-        ``hashing``, or what `resolve_source` takes.
+        ``hashing``, or a model as `resolve_source` accepts it.
     adapter : Path, optional
         The folder of a peft adapter for the model.
 
     Raises
     ------
     ModelNotFound
-        When nothing usable stands behind the name.
+        When the name leads to no usable model.
     """
     if model == HASHING_MODEL:
         return _hashing(adapter).model_id
@@ -68,33 +68,33 @@ def load_encoder(
 ) -> LoadedEncoder:
     """Load a model in the fastest runtime that gives its vectors.
 
-    An export in ``cache_dir`` is used when it is whole; otherwise one is made, in a child process, which takes
-    seconds and happens once for each ``model_id``. Torch is imported for neither. When no export can be had, the
-    model runs in sentence-transformers and `LoadedEncoder.degraded` says why. An adapter's scale is copied into the
-    export, for whoever has only that.
+    A complete export in ``cache_dir`` is used; otherwise one is made in a child process, which takes seconds and
+    happens once for each ``model_id``. Neither imports torch here. When the model cannot be exported, it runs in
+    sentence-transformers, and `LoadedEncoder.degraded` says why. An adapter's scale is copied into the export, so that
+    the export can be used without the adapter.
 
     Parameters
     ----------
     model : str
-        ``hashing`` (no model: for tests), or what `resolve_source` takes.
+        ``hashing`` (no model; for tests), or a model as `resolve_source` accepts it.
     cache_dir : Path
         The folder of exports.
     adapter : Path, optional
         The folder of a peft adapter for the model.
     allow_export : bool
-        Off: nothing is written.
+        When False, nothing is written.
 
     Raises
     ------
     ModelNotFound
-        When nothing usable stands behind the name.
+        When the name leads to no usable model.
     ModelUnusable
-        When its files cannot be loaded in any runtime.
+        When no runtime can load its files.
     """
     if model == HASHING_MODEL:
         return LoadedEncoder(_hashing(adapter), "hashing")
     source = resolve_source(model, adapter=adapter)
-    # Each runtime's import takes from a tenth of a second to several seconds: only what runs is imported.
+    # Importing a runtime takes up to several seconds, so only the one that is used is imported.
     from embeddings.onnx_runtime import OnnxEncoder  # noqa: PLC0415
 
     folder = export_folder(source.model_id, cache_dir)
@@ -115,14 +115,14 @@ def load_encoder(
 
 
 def load_export(model_id: str, cache_dir: Path) -> LoadedEncoder | None:
-    """Load exactly this model, whatever model is asked for now; None when it has no whole export.
+    """Load the model with this identity from its export; None when it has no complete export.
 
-    It answers for an index that another model made, while the index of the present one is being built.
+    It serves an index that was made with another model, until the index of the current model is built.
 
     Parameters
     ----------
     model_id : str
-        As an encoder's `Encoder.model_id`.
+        See `Encoder.model_id`.
     cache_dir : Path
         The folder of exports.
     """
@@ -141,13 +141,13 @@ def load_export(model_id: str, cache_dir: Path) -> LoadedEncoder | None:
 
 
 def _with_scale(encoder: Encoder, source: ModelSource, folder: Path, *, carry: bool) -> LoadedEncoder:
-    """Return what runs an export, with the scale that lies beside the adapter, or else with the export."""
+    """Return the encoder of an export with the scale of the adapter's folder, or else of the export's folder."""
     beside, problem = _scale_in(source.adapter, source.model_id)
     if beside is None and problem is None:
         scale, problem = _scale_in(folder, source.model_id)
         return LoadedEncoder(encoder, "onnx", scale=scale, scale_problem=problem)
     if carry and beside is not None and _scale_in(folder, source.model_id)[0] != beside:
-        # Nothing is amiss here without the copy; whoever has only the export says what it lacks.
+        # The copy matters only to those who have the export without the adapter.
         with suppress(OSError):
             write_scale(folder, beside)
     return LoadedEncoder(encoder, "onnx", scale=beside, scale_problem=problem)
@@ -161,8 +161,8 @@ def _scale_in(folder: Path | None, model_id: str) -> tuple[Scale | None, str | N
 
 
 def _export_in_child(source: ModelSource, cache_dir: Path) -> None:
-    # In a process of its own: torch would stay in this one, with its half a gigabyte, for as long as the service
-    # lives; its import would hold up every other thread for seconds; and tracing prints what it likes.
+    # In a separate process: torch would occupy half a gigabyte of this one for as long as the service runs, importing
+    # it would block all other threads for seconds, and tracing prints to the terminal.
     adapter = () if source.adapter is None else (source.adapter,)
     command = [sys.executable, "-P", "-m", "embeddings.export", source.model_id, source.folder, cache_dir, *adapter]
     try:
@@ -175,15 +175,21 @@ def _export_in_child(source: ModelSource, cache_dir: Path) -> None:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
     except OSError as error:
-        raise ExportFailed(f"No process could be started for the export: {error}", model_id=source.model_id) from error
+        raise ExportFailed(
+            f"The process for the export could not be started: {error}", model_id=source.model_id
+        ) from error
     if done.returncode != 0:
         last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        # Code 1 comes with the reason; any other is a crash or a kill, of which the last line knows nothing.
-        reason = last_line if done.returncode == 1 else f"The export of {source.model_id} ended with {done.returncode}."
+        # With exit code 1 the last line is the reason; any other code is a crash or a kill.
+        reason = (
+            last_line
+            if done.returncode == 1
+            else f"The export of {source.model_id} ended with exit code {done.returncode}."
+        )
         raise ExportFailed(reason, model_id=source.model_id)
 
 
 def _hashing(adapter: Path | None) -> HashingEncoder:
     if adapter is not None:
-        raise EmbeddingError("The hashing encoder has no weights that an adapter could change.")
+        raise EmbeddingError("The hashing encoder has no weights, so it takes no adapter.")
     return HashingEncoder()

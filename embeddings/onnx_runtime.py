@@ -22,11 +22,11 @@ from embeddings.errors import InvalidExport
 from embeddings.layout import GRAPH_FILE, TOKENIZER_FILE, read_manifest
 from embeddings.texts import clean_texts
 
-# Texts tokenized at a time: enough to find texts of like length, few enough to hold in memory.
+# Texts tokenized at a time: enough to find texts of similar length, few enough to fit in memory.
 _TEXTS_PER_ROUND: Final = 512
-# Measured in documents per CPU second: 28 at 512 tokens, 26 at 1024, 23 at 4096, where a batch falls out of the cache.
+# Measured in documents per CPU second: 28 at 512 tokens, 26 at 1024, 23 at 4096, where a batch exceeds the cache.
 _TOKENS_PER_BATCH: Final = 512
-# More threads than this are starved by memory bandwidth, or by a container's quota that the count does not show.
+# More threads are limited by memory bandwidth, or by a container's quota, which the number of cores does not reflect.
 _MOST_THREADS: Final = 8
 
 _Batch = NDArray[np.intp]
@@ -35,18 +35,18 @@ _Batch = NDArray[np.intp]
 class OnnxEncoder:
     """An `Encoder` run by onnxruntime from an export folder.
 
-    Each batch runs on one thread and batches run beside one another: one short query takes no more than its own
-    core, and many documents take all of them.
+    Each batch runs on one thread and batches run in parallel: a short query uses one core, and many documents use all
+    of them.
 
     Parameters
     ----------
     folder : Path
-        What `export_model` made.
+        An export made by `export_model`.
 
     Raises
     ------
     InvalidExport
-        When the folder is not there, not whole, damaged, or of another layout.
+        When the folder is missing, incomplete, damaged or of a different layout.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class OnnxEncoder:
                 folder / GRAPH_FILE, options, providers=["CPUExecutionProvider"]
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        # Neither library promises more than Exception for a file it cannot read.
+        # Neither library documents which exceptions a file that it cannot read raises.
         except Exception as error:
             raise InvalidExport(f"{folder} cannot be loaded: {error}", folder=folder) from error
         self._tokenizer.no_padding()
@@ -100,7 +100,7 @@ class OnnxEncoder:
         for start in range(0, len(cleaned), _TEXTS_PER_ROUND):
             rows = vectors[start : start + _TEXTS_PER_ROUND]
             tokens = self._tokenize([prompt + text for text in cleaned[start : start + _TEXTS_PER_ROUND]])
-            # Closed even when on_progress raises: the batches that wait are then dropped.
+            # Closed even when on_progress raises, so that waiting batches are dropped.
             with closing(self._run(tokens, rows)) as batches:
                 for batch in batches:
                     if on_progress is not None:
@@ -111,7 +111,7 @@ class OnnxEncoder:
         return [np.array(encoding.ids, np.int64) for encoding in self._tokenizer.encode_batch_fast(texts)]
 
     def _run(self, tokens: list[NDArray[np.int64]], vectors: NDArray[np.float32]) -> Generator[_Batch]:
-        """Fill the rows of ``vectors`` and give the numbers of the rows that are done, batch by batch."""
+        """Fill the rows of ``vectors``; yield the row numbers of each batch when it is done."""
 
         def run(batch: _Batch) -> _Batch:
             vectors[batch] = self._run_batch([tokens[row] for row in batch])
@@ -143,10 +143,10 @@ def _count_cores() -> int:
 
 
 def _plan_batches(lengths: Sequence[int], *, threads: int) -> list[_Batch]:
-    """Group row numbers into batches of like length, so that little is spent on padding; longest first.
+    """Group row numbers into batches of similar length, which need little padding; longest first.
 
-    No batch, padding included, holds more tokens than ``_TOKENS_PER_BATCH`` or one thread's share of all, except that
-    every batch holds at least one row.
+    Padding included, no batch has more tokens than ``_TOKENS_PER_BATCH`` or than one thread's share of all, except
+    that every batch has at least one row.
     """
     order = np.argsort(lengths, kind="stable")[::-1]
     budget = min(_TOKENS_PER_BATCH, -(-sum(lengths) // threads))

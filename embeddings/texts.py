@@ -1,4 +1,4 @@
-"""Makes any string fit for any tokenizer, the same way for every runtime."""
+"""Prepares any string for any tokenizer, in the same way for every runtime."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-# A tokenizer's time and memory grow with the characters it is given, though only max_tokens of its output are
-# read. Of 3,851 public skill documents that reach 256 tokens, half need less than 984 characters for them and one,
-# the most, 4,649: 18 a token.
+# The time and memory of a tokenizer grow with the number of characters, although only max_tokens of its output are
+# read. Of 3,851 public skill documents that reach 256 tokens, half do so within 984 characters; the most that one
+# needs is 4,649, or 18 per token.
 CHARACTERS_PER_TOKEN: Final = 32
 
-# Some tokenizers make no token of a blank text, and the mean of no tokens has no direction.
+# Some tokenizers make no tokens of a blank text, and the mean of no tokens has no direction.
 _INSTEAD_OF_BLANK: Final = "?"
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def clean_texts(texts: Sequence[str], *, max_tokens: int) -> list[str]:
-    """Cut texts to what can count and make them encodable as UTF-8.
+    """Cut texts to the length that can matter and make them encodable as UTF-8.
 
     Parameters
     ----------
@@ -29,13 +29,13 @@ def clean_texts(texts: Sequence[str], *, max_tokens: int) -> list[str]:
     Returns
     -------
     list of str
-        As many, in order; each at most ``CHARACTERS_PER_TOKEN * max_tokens`` characters, lone surrogates read as
-        U+FFFD, surrogate pairs as the character they stand for, and blank texts as a query mark.
+        One for each text, at most ``CHARACTERS_PER_TOKEN * max_tokens`` characters long. Lone surrogates become
+        U+FFFD, surrogate pairs the character that they stand for, and blank texts a question mark.
 
     Raises
     ------
     TypeError
-        When ``texts`` is a single string, which would be taken for a sequence of characters.
+        When ``texts`` is a single string, which would be read as a sequence of characters.
     """
     if isinstance(texts, str):
         raise TypeError("texts must be a sequence of strings, not one string")

@@ -1,7 +1,7 @@
-"""The sentence-transformers runtime: runs any model, merges adapters, and writes models out for ONNX.
+"""The sentence-transformers runtime: runs any model, merges adapters and writes ONNX graphs.
 
-The only module beside `embeddings.training.lora` that imports sentence-transformers, torch and peft. That takes
-seconds, so this module is imported only where one of them is really needed.
+Apart from `embeddings.training.lora`, the only module that imports sentence-transformers, torch and peft. Importing
+them takes seconds, so import this module only where one of them is needed.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from embeddings.sources import ModelSource
 from embeddings.texts import clean_texts
 
 _TEXTS_PER_CALL: Final = 128
-# For models that know no limit: time and memory grow with the square of this.
+# For models without a limit of their own: time and memory grow with its square.
 _MOST_TOKENS: Final = 8192
 _ONNX_OPSET: Final = 17
-# The exporter keeps its state in module globals.
+# The exporter keeps its state in global variables.
 _EXPORTER: Final = threading.Lock()
 
 
 class TransformerEncoder:
     """An `Encoder` run by sentence-transformers.
 
-    Queries and documents get the prompts that the model defines for them.
+    Queries and documents are prefixed with the prompts that the model defines for them.
 
     Parameters
     ----------
     source : ModelSource
     device : str, optional
-        A torch device; sentence-transformers' own choice when left out.
+        A torch device; sentence-transformers chooses one when omitted.
 
     Raises
     ------
@@ -56,8 +56,8 @@ class TransformerEncoder:
         self._model = _load_model(source, device)
         self._dimension = _read_dimension(self._model, source)
         self._max_tokens = _limit_tokens(self._model)
-        # A Hugging Face tokenizer sets its truncation and padding anew for each call, which two threads cannot
-        # do to one tokenizer.
+        # Every call changes the truncation and padding of the Hugging Face tokenizer, which two threads cannot do at
+        # the same time.
         self._lock = threading.Lock()
 
     @property
@@ -77,14 +77,14 @@ class TransformerEncoder:
 
     @property
     def query_prompt(self) -> str:
-        """What the model wants before every query; mostly nothing."""
+        """The text that the model expects before every query; empty for most models."""
         return self._first_prompt("query")
 
     @property
     def document_prompt(self) -> str:
-        """What the model wants before every document; mostly nothing."""
-        # The library itself asks for "document" first, which it defines as empty for every model, so that it
-        # never reaches the other names.
+        """The text that the model expects before every document; empty for most models."""
+        # The library looks up "document" first and defines it as empty for every model, so that it never reaches the
+        # other names.
         return self._first_prompt("document", "passage", "corpus")
 
     def encode_documents(
@@ -128,15 +128,15 @@ class TransformerEncoder:
         return str(backend.to_str())
 
     def write_graph(self, file: Path) -> None:
-        """Write the whole model, pooling and normalisation included, as one float32 ONNX graph.
+        """Write the complete model, with pooling and normalisation, as one float32 ONNX graph.
 
-        Inputs ``input_ids`` and ``attention_mask``, int64 (batch, tokens); output ``vectors``, float32 (batch,
-        dimension), L2-normalised. Both axes are dynamic. The encoder must be on the CPU.
+        The inputs are ``input_ids`` and ``attention_mask``, int64 (batch, tokens); the output is ``vectors``, float32
+        (batch, dimension), L2-normalised. Both axes are dynamic. The encoder must be on the CPU.
 
         Raises
         ------
         ExportFailed
-            When the model does not start with a transformer, pools without its prompt, or cannot be traced.
+            When the model does not start with a transformer, excludes its prompt from pooling, or cannot be traced.
         """
         first, *rest = self._model
         if not isinstance(first, Transformer):
@@ -144,7 +144,7 @@ class TransformerEncoder:
                 f"{self.model_id} starts with a {type(first).__name__}, not a transformer.", model_id=self.model_id
             )
         if any(isinstance(module, Pooling) and not module.include_prompt for module in rest):
-            raise ExportFailed(f"{self.model_id} leaves its prompt out of the pooling.", model_id=self.model_id)
+            raise ExportFailed(f"{self.model_id} excludes its prompt from pooling.", model_id=self.model_id)
         tokens = torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]])
         mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
         axes = {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}}
@@ -160,7 +160,7 @@ class TransformerEncoder:
                     opset_version=_ONNX_OPSET,
                     dynamo=False,
                 )
-        # A model's own code runs here and may fail in any way.
+        # This runs code of the model, which may raise anything.
         except Exception as error:
             raise ExportFailed(
                 f"{self.model_id} cannot be traced: {_in_one_line(error)}", model_id=self.model_id
@@ -171,7 +171,7 @@ class TransformerEncoder:
 
 
 class _Pipeline(torch.nn.Module):
-    """All modules of a model as one function of tensors, which is what can be traced."""
+    """All modules of a model as one function of tensors, so that it can be traced."""
 
     def __init__(self, model: SentenceTransformer) -> None:
         super().__init__()
@@ -188,13 +188,13 @@ def _load_model(source: ModelSource, device: str | None) -> SentenceTransformer:
             model = SentenceTransformer(str(source.folder), device=device, local_files_only=True)
             if source.adapter is not None:
                 _merge_adapter(model, source.adapter)
-    # Its files may be anything, and the libraries that read them have no error in common.
+    # The files may hold anything, and the libraries that read them share no base error.
     except Exception as error:
         raise ModelUnusable(
             f"{source.model_id} cannot be loaded from {source.folder}: {_in_one_line(error)}",
             model_id=source.model_id,
         ) from error
-    # Weights may be stored in half precision, which is slower on a processor and cannot be exported.
+    # Weights stored in half precision are slower on a CPU and cannot be exported.
     return model.float().eval()
 
 
@@ -202,7 +202,7 @@ def _merge_adapter(model: SentenceTransformer, folder: Path) -> None:
     transformer = model[0]
     if not isinstance(transformer, Transformer):
         raise TypeError(f"an adapter needs a transformer, not a {type(transformer).__name__}")
-    # An adapter of another model loads with no more than a warning, and changes nothing.
+    # An adapter of another model would load with just a warning and change nothing.
     warnings.filterwarnings("error", message="Found missing adapter keys")
     adapted = PeftModel.from_pretrained(transformer.model, folder, torch_device="cpu")
     transformer.model = adapted.merge_and_unload()
@@ -211,7 +211,7 @@ def _merge_adapter(model: SentenceTransformer, folder: Path) -> None:
 def _read_dimension(model: SentenceTransformer, source: ModelSource) -> int:
     dimension = model.get_embedding_dimension()
     if dimension is None:
-        raise ModelUnusable(f"{source.model_id} does not say how long its vectors are.", model_id=source.model_id)
+        raise ModelUnusable(f"{source.model_id} does not state the length of its vectors.", model_id=source.model_id)
     return dimension
 
 
@@ -219,7 +219,7 @@ def _limit_tokens(model: SentenceTransformer) -> int:
     first = model[0]
     if not isinstance(first, Transformer):
         return _MOST_TOKENS
-    # A tokenizer without a limit says so with a huge number; the table of positions is a limit all the same.
+    # A tokenizer without a limit reports a huge number; the position table is a limit in any case.
     positions = getattr(first.config, "max_position_embeddings", None)
     limits = [limit for limit in (model.max_seq_length, positions) if limit is not None]
     model.max_seq_length = max_tokens = min(*limits, _MOST_TOKENS)
@@ -228,7 +228,7 @@ def _limit_tokens(model: SentenceTransformer) -> int:
 
 @contextmanager
 def _eager_attention(transformer: Transformer) -> Iterator[None]:
-    # The other implementations leave guards against fully masked rows in the graph, which cost a tenth of its time.
+    # The other implementations add guards against fully masked rows to the graph, which cost a tenth of its time.
     before = transformer.model.config._attn_implementation  # noqa: SLF001
     transformer.model.set_attn_implementation("eager")
     try:
@@ -239,7 +239,7 @@ def _eager_attention(transformer: Transformer) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep from our users that loading draws a progress bar and tracing warns about every constant it folds."""
+    """Hide the progress bars of loading and the warnings of tracing."""
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

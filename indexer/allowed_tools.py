@@ -1,4 +1,4 @@
-"""Reads the tools that a document allows, in any of the forms in which people list them."""
+"""Reads the list of tools that a document allows, in any of the forms in which people write it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _MOST_JOINED = 8
 
 
 def read_tools(value: Value) -> tuple[str, ...]:
-    """Return the tools in order, each once.
+    """Return the tools in order, without duplicates.
 
-    A list, a mapping from tool to what it may do, JSON in a string, or text that separates tools by commas, white
-    space or newlines. Text in parentheses belongs to its tool: ``Bash(git add:*, git commit:*)`` is one.
+    `value` is a list, a mapping from tools to what they may do, a string of JSON, or text that separates tools by
+    commas, white space or newlines. Text in parentheses belongs to its tool: ``Bash(git add:*, git commit:*)`` is one.
     """
     return tuple(dict.fromkeys(_tools(value, 0)))[:_MOST_TOOLS]
 
@@ -62,12 +62,12 @@ def _tools_of_text(text: str, depth: int) -> Iterator[str]:
             yield from _tools(decoded, depth + 1)
             return
         text = text.strip("[]{}")
-    # On a line of its own `*` is a tool: all of them.
+    # In a single line, `*` is not a bullet but stands for all tools.
     yield from _split(_BULLET.sub("", text) if "\n" in text else text)
 
 
 def _decode(text: str) -> Value:
-    """Read a list or mapping that was written as JSON or as YAML; None when it is neither."""
+    """Return a list or mapping written as JSON or YAML; None if it is neither."""
     try:
         decoded: Any = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -111,7 +111,7 @@ def _says(value: Value, words: frozenset[str]) -> bool:
 
 
 def _whole_items(items: Sequence[Value]) -> Iterator[Value]:
-    """Yield the items of a list; those that YAML cut at a comma inside parentheses are put together again."""
+    """Yield the items of a list; those that YAML split at a comma in parentheses are joined again."""
     i = 0
     while i < len(items):
         item = items[i]
@@ -135,7 +135,7 @@ def _is_balanced(text: str) -> bool:
 
 
 def _split(text: str, depth: int = 0) -> Iterator[str]:
-    """Split text at separators that stand neither in parentheses nor in quotes."""
+    """Split text at separators that are neither in parentheses nor in quotes."""
     start = i = unclosed = 0
     while i < len(text):
         character = text[i]
@@ -168,15 +168,15 @@ def _goes_on_in_parentheses(text: str, i: int) -> bool:
 
 
 def _next_comma(text: str, i: int) -> int:
-    """Return where text in parentheses that are never closed ends."""
+    """Return the end of text in parentheses that are never closed."""
     comma = _COMMA.search(text, i)
     return comma.start() if comma else len(text)
 
 
 def _end_of_parentheses(text: str, opening: int) -> int | None:
-    """Return the position behind the parenthesis that closes the one at `opening`; None when none does.
+    """Return the position after the parenthesis that closes the one at `opening`; None if none does.
 
-    Parentheses in quotes do not count, unless nothing is closed then.
+    Parentheses in quotes are ignored, unless the group would never be closed then.
     """
     for heeds_quotes in (True, False):
         depth = 0
@@ -197,7 +197,7 @@ def _end_of_parentheses(text: str, opening: int) -> int | None:
 
 
 def _clean(tool: str, depth: int) -> Iterator[str]:
-    """Yield a tool without the quotes around it, if anything is left; quoted text may itself be a list."""
+    """Yield a tool without surrounding quotes, if anything remains; quoted text may itself be a list."""
     tool = _SPACED_PARENTHESIS.sub("(", tool.strip(), count=1)
     if len(tool) > 1 and tool[0] in _QUOTES and tool[-1] == _QUOTES[tool[0]] and depth < _MOST_QUOTES:
         yield from _split(tool[1:-1].strip(), depth + 1)

@@ -1,4 +1,4 @@
-"""Characters that text holds by accident or to deceive: control characters, invisible ones and unusual spaces."""
+"""Cleans text of control characters, invisible characters and unusual spaces."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _UNUSUAL_SPACE = re.compile(r"[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f
 
 
 def replace_control_characters(text: str) -> tuple[str, int]:
-    r"""Return `text` with each control character but ``\n`` and ``\t`` made a space, and how many there were."""
+    r"""Replace control characters other than ``\n`` and ``\t`` by spaces; return the text and their number."""
     return _CONTROL_CHARACTER.subn(" ", text)
 
 
 def plain_characters(text: str) -> str:
-    """Return `text` without invisible characters and with every unusual space made a common one."""
+    """Return `text` without invisible characters and with plain spaces for unusual ones."""
     return text if text.isascii() else _UNUSUAL_SPACE.sub(" ", _INVISIBLE.sub("", text))

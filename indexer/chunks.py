@@ -1,4 +1,4 @@
-"""Cuts a document into the chunks that are embedded and that are shown as the matching passage."""
+"""Splits documents into chunks, which are embedded and from which passages are taken."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from indexer.document import SkillDocument
 from indexer.markdown import Line, read_lines
 from store.contract.catalogue import Chunk
 
-# Raise it when the same document would give other chunks or other embedded texts: the index is then built anew.
-CHUNKS_SCHEMA = 2
+# Increase it when the same document would get another name, other chunks or other embedded texts: all documents are
+# then read and embedded again.
+CHUNKS_SCHEMA = 3
 
 CHUNK_CHARS = 1_200
 MAX_CHUNKS = 64
 HEAD_CHARS = 1_200
-# Three more gain nothing that can be measured, and each costs index time and room.
+# Three more bring no measurable gain, and each costs time and space.
 EMBEDDED_CHUNKS = 3
 
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]?(?=\s)|[\u3002\uff01\uff1f\uff1b][\u300d\u300f\u201d\uff09]?")
@@ -29,7 +30,7 @@ _JOINER = "\N{ZERO WIDTH JOINER}"
 
 
 class _Block(msgspec.Struct, frozen=True):
-    """A stretch of the body that belongs together; never empty, without white space at its ends."""
+    """A part of the body that belongs together; never empty, without white space at its ends."""
 
     start: int
     end: int
@@ -38,23 +39,20 @@ class _Block(msgspec.Struct, frozen=True):
 
 
 def split(document: SkillDocument) -> list[Chunk]:
-    """Cut a document into a summary and at most 63 body chunks that together hold every word of the body.
+    """Split a document into a summary and at most 63 body chunks that together contain every word of the body.
 
-    Chunks follow the text without overlap; between two of them there is only white space, or nothing where a run
-    without spaces (CJK) was cut. Their aim is 1,200 characters: they end before a heading when they have a third of
-    that, else between paragraphs, and only where a paragraph is longer inside it, at the end of a line or sentence or
-    else between words. A word is cut only when it is longer than 1,200 characters. In documents that would need more
-    chunks than there may be, the aim is doubled until they do not.
+    Chunks follow the text without overlap; only white space lies between them, or nothing where text without spaces
+    (CJK) was split. Their target size is 1,200 characters. A chunk ends before a heading if it has reached a third of
+    that, otherwise between paragraphs. A longer paragraph is split at the end of a line or a sentence, or else between
+    words; only a word of more than 1,200 characters is split itself. If a document would need too many chunks, the
+    target size is doubled until it does not.
     """
     summary = Chunk(ordinal=0, kind="summary", heading="", text=_summary(document), span_start=0, span_end=0)
-    blocks = list(_sections(document.body))
     aim_chars = CHUNK_CHARS
     while aim_chars * MAX_CHUNKS < len(document.body):
         aim_chars *= 2
-    spans = _pack(document.body, blocks, aim_chars)
-    while len(spans) >= MAX_CHUNKS:
+    while len(spans := _pack(document.body, aim_chars)) >= MAX_CHUNKS:
         aim_chars *= 2
-        spans = _pack(document.body, blocks, aim_chars)
     return [
         summary,
         *(
@@ -72,7 +70,7 @@ def split(document: SkillDocument) -> list[Chunk]:
 
 
 def embedded_text(document: SkillDocument) -> str:
-    """Return the text whose vector stands for a document: name, description and the first 1,200 characters of the body.
+    """Return the text whose vector represents a document: name, description and the first 1,200 characters of the body.
 
     It is never empty.
     """
@@ -80,9 +78,10 @@ def embedded_text(document: SkillDocument) -> str:
 
 
 def chunk_texts(document: SkillDocument, chunks: Sequence[Chunk]) -> list[str]:
-    """Return the texts whose vectors stand for the first 3 body chunks of a document, in order, each with its name.
+    """Return the texts whose vectors represent the first 3 body chunks of a document, in order.
 
-    A chunk alone hardly says what it is about. A document without a body has none.
+    Each begins with the name of the skill, since a chunk alone hardly says what it is about. A document without a body
+    has none.
     """
     body = [chunk for chunk in chunks if chunk.kind == "body"]
     return [f"{_spoken_name(document)}. {chunk.text}" for chunk in body[:EMBEDDED_CHUNKS]]
@@ -98,7 +97,7 @@ def _spoken_name(document: SkillDocument) -> str:
 
 
 def _sections(body: str) -> Iterator[_Block]:
-    """Yield the body's blocks in order, each with the headings above it; no text but white space lies between."""
+    """Yield the blocks of the body in order, each with the headings above it; only white space lies between them."""
     headings: _Block | None = None
     for block in _blocks(body):
         if block.starts_section:
@@ -147,12 +146,17 @@ def _text_start(line: Line) -> int:
     return line.start + len(line.text) - len(line.text.lstrip())
 
 
-def _pack(body: str, blocks: list[_Block], aim_chars: int) -> list[tuple[int, int, str]]:
-    """Return (start, end, heading) of chunks of at most `aim_chars`, made of whole blocks where those fit."""
+def _pack(body: str, aim_chars: int) -> list[tuple[int, int, str]]:
+    """Return (start, end, heading) of chunks of at most `aim_chars`, made of whole blocks where they fit.
+
+    It stops as soon as there are too many. Blocks are not kept in memory, since there can be millions.
+    """
     spans: list[tuple[int, int, str]] = []
     start = end = 0
     heading = ""
-    for block in blocks:
+    for block in _sections(body):
+        if len(spans) >= MAX_CHUNKS:
+            return spans
         is_full = block.end - start > aim_chars
         is_next_section = block.starts_section and end - start >= aim_chars // 3
         if end > start and (is_full or is_next_section):
@@ -172,7 +176,7 @@ def _pack(body: str, blocks: list[_Block], aim_chars: int) -> list[tuple[int, in
 
 
 def _find_cut(body: str, start: int, limit: int) -> int:
-    """Return the best place in (start, limit] to end a chunk, given that the text goes on beyond `limit`."""
+    """Return the best position in (start, limit] to end a chunk of a text that continues beyond `limit`."""
     middle = (start + limit) // 2
     line_end = body.rfind("\n", middle, limit + 1)
     if line_end > 0:
@@ -180,13 +184,13 @@ def _find_cut(body: str, start: int, limit: int) -> int:
     sentence_ends = [match.end() for match in _SENTENCE_END.finditer(body, middle, limit)]
     if sentence_ends:
         return sentence_ends[-1]
-    # Longer chunks look back no further, so that megabytes without a space are not read again for every cut.
+    # Look back no further in longer chunks, so that megabytes without a space are not scanned for every cut.
     earliest = max(start, limit - CHUNK_CHARS)
     return next((i for i in range(limit, earliest, -1) if _is_border(body, i)), limit)
 
 
 def _is_border(body: str, i: int) -> bool:
-    """Whether a chunk may end before the character at `i` without cutting a word or a character that is composed."""
+    """Whether a chunk can end before the character at `i` without splitting a word or a composed character."""
     before, after = body[i - 1], body[i]
     if before.isspace() or after.isspace():
         return True

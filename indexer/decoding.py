@@ -1,4 +1,4 @@
-"""Decodes the bytes of a text file, in the same way for the index and for those who read the file later."""
+"""Decodes text files, in the same way for indexing and for serving them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _SHOWN = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32-le": "UTF-32", "
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _ASCII = re.compile(r"[\t\n\r\x20-\x7e]")
-# UTF-16 without a mark is recognised when this share of it is ASCII: frontmatter alone is more.
+# UTF-16 without a mark is recognised if at least this share of it is ASCII, as frontmatter is.
 _LEAST_ASCII = 0.1
 
-# Bytes above ASCII that Western European text in Windows-1252 (and Latin-1) consists of: letters and typographic signs.
+# Letters and typographic signs of Western European text in Windows-1252 and Latin-1.
 _WESTERN = re.compile(rb"[\x80\x84\x85\x8a\x8c\x8e\x91-\x97\x99\x9a\x9c\x9e-\xff]{1,3}")
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 
-# A file of which a larger share cannot be decoded is no text that anybody wants to read.
+# A file with a larger share of undecodable text is not worth serving.
 _MOST_LOST = 0.1
 
 
 class NotText(Exception):
-    """Bytes are not text; the message says why, as half a sentence."""
+    """Bytes are not text; the message says why."""
 
 
 class Decoded(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Decoded(msgspec.Struct, frozen=True):
     text : str
         Without byte order marks at its start; newlines as they are in the file.
     problem : str or None
-        What was unusual about the encoding, as one sentence.
+        What is unusual about the encoding, as a sentence.
     garbled : bool
         Whether more than a tenth of the text could not be decoded.
     """
@@ -55,12 +55,12 @@ class Decoded(msgspec.Struct, frozen=True):
 def decode(raw: bytes) -> Decoded:
     """Decode UTF-8, UTF-16 or UTF-32 with or without a byte order mark, and Windows-1252.
 
-    Bytes that fit none of them are read as UTF-8 with U+FFFD in place of what is invalid.
+    Other bytes are read as UTF-8, with U+FFFD in place of what is invalid.
 
     Raises
     ------
     NotText
-        When the bytes hold NUL and are not UTF-16 or UTF-32.
+        When the bytes contain NUL and are neither UTF-16 nor UTF-32.
     """
     for mark, encoding in _MARKS:
         if raw.startswith(mark):
@@ -68,7 +68,7 @@ def decode(raw: bytes) -> Decoded:
     if b"\0" in raw:
         guessed = _guess_utf16(raw)
         if guessed is None:
-            raise NotText("it holds NUL bytes, so it is not text")
+            raise NotText("it contains NUL bytes, so it is not text")
         return _decode_as(raw, guessed)
     return _decode_as(raw, "utf-8")
 
@@ -86,7 +86,7 @@ def _decode_as(raw: bytes, encoding: str) -> Decoded:
             problem = "The document is not encoded in UTF-8; it was read as Windows-1252."
         else:
             text = raw.decode(encoding, errors="replace")
-            problem = "Some of the document is not valid text in its encoding; it reads as \N{REPLACEMENT CHARACTER}."
+            problem = "Some bytes are not valid in the encoding of the document; they were replaced by U+FFFD."
             garbled = text.count("\N{REPLACEMENT CHARACTER}") > len(text) * _MOST_LOST
     unmarked = text.lstrip("\N{BYTE ORDER MARK}")
     if problem is None and len(unmarked) < len(text):
@@ -95,7 +95,7 @@ def _decode_as(raw: bytes, encoding: str) -> Decoded:
 
 
 def _guess_utf16(raw: bytes) -> str | None:
-    """Return the byte order in which the bytes are text with enough ASCII and no control characters, if any."""
+    """Return the byte order in which the bytes are text with enough ASCII and without control characters, if any."""
     for encoding in ("utf-16-le", "utf-16-be"):
         try:
             text = raw.decode(encoding)
@@ -108,9 +108,9 @@ def _guess_utf16(raw: bytes) -> str | None:
 
 
 def _is_western(raw: bytes) -> bool:
-    """Tell whether bytes that are not UTF-8 look like Windows-1252: few high bytes in a row, all of them in use there.
+    """Whether bytes that are not UTF-8 look like Windows-1252: short runs of high bytes that are common there.
 
-    Encodings of other scripts have long runs of high bytes, and text in UTF-8 with a damaged part has valid sequences.
+    Encodings of other scripts have long runs of high bytes, and damaged UTF-8 still has valid sequences.
     """
     runs = _HIGH_RUN.findall(raw)
     return all(_WESTERN.fullmatch(run) for run in runs) and not any(_is_utf8(run) for run in runs)

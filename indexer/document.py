@@ -1,4 +1,4 @@
-"""Turns the bytes of a SKILL.md into what is indexed; whatever is wrong with it is repaired and said."""
+"""Parses the bytes of a SKILL.md; whatever is wrong with it is repaired and reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_DOCUMENT_BYTES = 10 * 1024 * 1024
 MAX_DESCRIPTION_CHARS = 10_000
 MAX_DERIVED_DESCRIPTION_CHARS = 1_024
 
-# A description is made of the beginning of a document; what lies further down is not looked at.
+# A missing description is derived from the beginning of the text.
 _SEARCHED_CHARS = 64 * 1024
 _MIB = 1024 * 1024
 _NOT_PROSE = re.compile(r"[ \t]*(?:\[?!\[|<|\||(?:[-*_][ \t]*){3,}$)")
@@ -35,13 +35,13 @@ _ALIASES = {"allowedtools": "allowed-tools", "licence": "license"}
 
 
 class UnparsableDocument(SkillrankError):
-    """A document cannot be indexed at all.
+    """A document cannot be indexed.
 
     Attributes
     ----------
     path : str
     reason : str
-        What is the matter, as half a sentence.
+        Why, without a capital letter and a full stop.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -51,34 +51,34 @@ class UnparsableDocument(SkillrankError):
 
 
 class SkillDocument(msgspec.Struct, frozen=True, kw_only=True):
-    r"""What a SKILL.md says.
+    r"""A parsed SKILL.md.
 
     Attributes
     ----------
     path : str
-        Absolute real path of the file.
+        Absolute path of the file.
     root : str
-        The root it was found below.
+        The root below which it was found.
     folder : str
-        Name of the folder it lies in.
+        Name of the folder that contains it.
     skill_name : str
         The declared name, or else the folder's; normalised (`indexer.naming.normalise_name`), never empty, not unique.
     description : str
-        At most 10,000 characters; empty only when the document has nothing to say.
+        At most 10,000 characters; empty only when the document has no prose either.
     body : str
-        The Markdown below the frontmatter. Lines end with ``\n``; there are no control characters but tabs.
+        The Markdown below the frontmatter. Lines end with ``\n``; the only control characters are tabs.
     category : str or None
     license : str or None
     compatibility : str or None
     allowed_tools : tuple of str
     metadata : dict
-        The frontmatter's `metadata`, and every other key that has no attribute here. JSON values; scalars are text
-        as it was written.
+        The frontmatter's `metadata` and all keys that have no attribute here, as JSON values; scalars are the text
+        that was written.
     content_hash : str
         See `content_hash`.
     size_bytes : int
     problems : tuple of str
-        What was wrong and how it was read, one sentence each.
+        What was wrong and how it was repaired, one sentence each.
     """
 
     path: str
@@ -98,7 +98,7 @@ class SkillDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def content_hash(raw: bytes) -> str:
-    """Return the SHA-256 of a document's bytes as 64 hexadecimal digits: equal exactly when the bytes are."""
+    """Return the SHA-256 of a document's bytes as 64 hexadecimal digits."""
     return hashlib.sha256(raw).hexdigest()
 
 
@@ -113,10 +113,10 @@ def read_document(found: Found) -> SkillDocument:
 
 
 def read_bytes(found: Found) -> bytes:
-    """Read a document of at most 10 MiB. Nothing but a regular file is read, and nothing blocks.
+    """Read a document of at most 10 MiB, without blocking and without leaving its root.
 
-    The document may be a link to a file below its root; nothing outside is ever opened. The folders above it may not
-    have been replaced by links since it was found.
+    The document must be a regular file or a link to one below its root. The folders above it must not have been
+    replaced by links since it was found.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def read_bytes(found: Found) -> bytes:
                 raise
             return _read_below(root, path)
     except LeadsOutside as error:
-        raise UnparsableDocument(found.path, "it is a link that leads out of its root") from error
+        raise UnparsableDocument(found.path, "the link leads out of the root, so it is not read") from error
     except TooLarge as error:
         # Rounded up: never shown as the limit itself.
         shown_mib = math.ceil(error.size_bytes / _MIB * 10) / 10
@@ -149,12 +149,12 @@ def _read_below(base: PurePath, path: PurePath) -> bytes:
 
 
 def parse_document(raw: bytes, found: Found) -> SkillDocument:
-    """Parse a document, repairing what can be repaired; every repair is among the result's problems.
+    """Parse a document and repair what can be repaired; the result's `problems` name every repair.
 
     Raises
     ------
     UnparsableDocument
-        When it is binary or has nothing in it. Nothing else is raised, whatever the bytes.
+        When it is binary or empty. No bytes raise anything else.
     """
     problems: list[str] = []
     text = _decode(raw, found.path, problems)
@@ -165,7 +165,7 @@ def parse_document(raw: bytes, found: Found) -> SkillDocument:
         raise UnparsableDocument(found.path, "it is empty")
     folder = Path(found.path).parent.name
     if not frontmatter.present:
-        problems.append("There is no frontmatter: the folder gives the name and the text the description.")
+        problems.append("There is no frontmatter; the name is taken from the folder and the description from the text.")
     metadata = _read_metadata(frontmatter.values, problems)
     return SkillDocument(
         path=found.path,
@@ -194,12 +194,12 @@ def _decode(raw: bytes, path: str, problems: list[str]) -> str:
         problems.append(decoded.problem)
     text, count = replace_control_characters(decoded.text.replace("\r\n", "\n").replace("\r", "\n"))
     if count:
-        problems.append(f"The document holds control characters; they were made spaces ({count}).")
+        problems.append(f"The document contains control characters; they were replaced by spaces ({count}).")
     return text
 
 
 def _by_plain_key(values: Mapping[str, Value], problems: list[str]) -> dict[str, Value]:
-    """Return the values by key in one spelling; of several spellings the usual one counts, unless it is empty."""
+    """Return the values by normalised key; of several spellings the usual one is used, unless it is empty."""
     spellings: dict[str, list[str]] = {}
     for key in values:
         spellings.setdefault(_plain_key(key), []).append(key)
@@ -210,7 +210,7 @@ def _by_plain_key(values: Mapping[str, Value], problems: list[str]) -> dict[str,
         plain[key] = values[counts]
         if len(written) > 1 and key in _KNOWN_KEYS:
             shown = ", ".join(f"'{spelling}'" for spelling in written)
-            problems.append(f"The frontmatter gives '{key}' in several spellings ({shown}); '{counts}' counts.")
+            problems.append(f"The frontmatter gives '{key}' in several spellings ({shown}); '{counts}' is used.")
     return plain
 
 
@@ -220,7 +220,7 @@ def _plain_key(key: str) -> str:
 
 
 def _text(value: Value) -> str:
-    """Read any value as text: lists and mappings as their items, separated by commas."""
+    """Return any value as text; the items of lists and mappings are joined by commas."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -234,14 +234,14 @@ def _read_name(values: Mapping[str, Value], folder: str, problems: list[str], *,
     name = normalise_name(_text(written))
     if name:
         if not isinstance(written, str):
-            problems.append("The name is not text; it was read as if it were.")
+            problems.append("The name is a list or a mapping; it was read as text.")
         elif len(written.strip()) > len(name) == MAX_NAME_CHARS:
-            problems.append(f"The name is too long; its first {MAX_NAME_CHARS} characters are kept.")
+            problems.append(f"The name is too long; its first {MAX_NAME_CHARS} characters were kept.")
         elif " ".join(written.split()) != name:
-            problems.append(f"The name was normalised (invisible characters, Unicode form); it is read as '{name}'.")
+            problems.append(f"The name was normalised (invisible characters, Unicode form) to '{name}'.")
         return name
     if frontmatter_present:
-        problems.append("The frontmatter has no name; the folder's name is used.")
+        problems.append("The frontmatter has no name; the folder's name was used.")
     return normalise_name(folder) or "skill"
 
 
@@ -250,17 +250,17 @@ def _read_description(values: Mapping[str, Value], body: str, problems: list[str
     description = _text(written)
     if not description:
         if frontmatter_present:
-            problems.append("The frontmatter has no description; the beginning of the text is used.")
+            problems.append("The frontmatter has no description; the beginning of the text was used.")
         return _derive_description(body)
     if not isinstance(written, str):
-        problems.append("The description is not text; it was read as if it were.")
+        problems.append("The description is a list or a mapping; it was read as text.")
     if len(description) > MAX_DESCRIPTION_CHARS:
-        problems.append(f"The description is too long; its first {MAX_DESCRIPTION_CHARS:,} characters are kept.")
+        problems.append(f"The description is too long; its first {MAX_DESCRIPTION_CHARS:,} characters were kept.")
     return description[:MAX_DESCRIPTION_CHARS].rstrip()
 
 
 def _derive_description(body: str) -> str:
-    """Return the first heading and the first paragraph of prose, as far as there are such."""
+    """Return the first heading and the first paragraph of prose, if any."""
     heading = ""
     paragraph: list[str] = []
     for line in read_lines(body[:_SEARCHED_CHARS]):
@@ -283,7 +283,7 @@ def _read_metadata(values: Mapping[str, Value], problems: list[str]) -> dict[str
     if isinstance(own, dict):
         metadata.update(own)
     elif own is not None:
-        problems.append("The metadata does not consist of keys and values; it is kept as text.")
+        problems.append("The metadata is not a mapping; it was kept as text.")
         metadata["metadata"] = own
     return metadata
 

@@ -1,4 +1,4 @@
-"""Reads the frontmatter of a skill document, and what people write where YAML between two ``---`` lines should be."""
+"""Reads the frontmatter of a skill document, also where it is not valid YAML between two ``---`` lines."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from indexer.characters import plain_characters, replace_control_characters
 from indexer.frontmatter_borders import CODE_FENCE, FENCE, HEADING, KEY_LINE, Top, find_top
 from indexer.yaml_values import MAX_DEPTH, MAX_FRONTMATTER_CHARS, NotYaml, Value, YamlBlock, read_yaml
 
-# Frontmatter is looked for in so much of a document; what lies beyond is body in any case.
+# Frontmatter is searched for in this much of a document.
 _HEAD_CHARS = 1024 * 1024
-# Of frontmatter that is no YAML, so much is read of a value. The longest that is kept, a description, is shorter.
+# How much of each value is read from frontmatter that is not valid YAML; more than the longest description.
 _MAX_VALUE_CHARS = 16 * 1024
 _MAX_KEYS = 1_000
 
@@ -34,18 +34,18 @@ _SHOWN_KEY_CHARS = 40
 
 
 class Frontmatter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a document says about itself, and the rest of it.
+    """A document split into its frontmatter and its body.
 
     Attributes
     ----------
     present : bool
-        False when the document has none; then `values` is empty and `body` is everything.
+        False if there is none; then `values` is empty and `body` is the whole text.
     values : dict
         Top-level keys as written, in order. Scalars are text; YAML's null is None.
     body : str
-        The Markdown, without blank lines before it or white space after it.
+        The Markdown, without leading blank lines and trailing white space.
     problems : tuple of str
-        One sentence each.
+        What is unusual, one sentence each.
     """
 
     present: bool
@@ -55,7 +55,7 @@ class Frontmatter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """One top-level key of an invalid block: the text behind its colon, and all of its lines."""
+    """One top-level key of an invalid block: the text after its colon and all of its lines."""
 
     key: str
     first: str
@@ -65,10 +65,10 @@ class _Item(msgspec.Struct, frozen=True):
 def read_frontmatter(text: str) -> Frontmatter:
     r"""Split a document into frontmatter and body; every text can be read.
 
-    A block between two ``---`` lines is read as YAML. When it is not valid YAML it is read key by key: each
-    top-level ``key: value`` with its continuation lines as YAML of its own, or else as text. The same serves
-    frontmatter that is never closed, has no opening line, stands below comments, a licence or a little text, stands
-    in a code block, is indented, is enclosed in other lines than ``---`` or is written in TOML.
+    A block between two ``---`` lines is read as YAML. If it is not valid YAML, each top-level ``key: value`` with its
+    continuation lines is read separately, as YAML or else as text. Frontmatter is also recognised if it is not closed,
+    has no opening line, is below comments, a licence or a little text, is in a code block, is indented, is enclosed in
+    lines other than ``---`` or is written in TOML.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class _Reader:
         head = text[:_HEAD_CHARS]
         self._beyond = text[_HEAD_CHARS:]
         self._lines = head.split("\n")
-        # Without invisible characters; line for line the same.
+        # The same lines without invisible characters.
         self._plain = plain_characters(head).split("\n")
         self._is_closed = True
         self._is_cleaned = False
@@ -115,7 +115,7 @@ class _Reader:
         return Frontmatter(present=False, values={}, body=_trim(self._text), problems=())
 
     def _split(self, top: Top) -> tuple[list[str], list[str]]:
-        """Return the lines up to the one that closes the block, and those below it; see `_is_closed`."""
+        """Return the lines of the block and those below it; sets `_is_closed`."""
         for i in range(top.first_line, len(self._plain)):
             line = self._plain[i].removeprefix(top.indent)
             if top.closing.fullmatch(line):
@@ -139,7 +139,7 @@ class _Reader:
     def _read_yaml(self, top: Top) -> tuple[dict[str, Value], list[str], str]:
         block, rest = self._split(top)
         if not any(map(KEY_LINE.match, block)):
-            # Every key is indented, perhaps by tabs, which YAML does not allow.
+            # All keys are indented, maybe by tabs, which YAML does not allow.
             block = textwrap.dedent("\n".join(block)).split("\n")
         block = self._repair_keys(block)
         values: dict[str, Value] | None = None
@@ -159,17 +159,17 @@ class _Reader:
         return values, rest, fault
 
     def _note_characters(self, first_line: int, count: int) -> None:
-        """Report invisible characters up to the end of the block, and spaces that YAML does not take for such."""
+        """Report invisible characters up to the end of the block, and spaces that YAML does not accept as such."""
         region = range(min(first_line + count + 1, len(self._lines)))
         if self._is_cleaned or any(
             len(self._lines[i]) != len(self._plain[i])
             or (self._lines[i] != self._plain[i] and _ODD_SPACE.match(self._lines[i]))
             for i in region
         ):
-            self._problems.append("The frontmatter holds invisible characters or unusual spaces; they were removed.")
+            self._problems.append("The frontmatter contains invisible characters or unusual spaces; they were removed.")
 
     def _repair_keys(self, block: list[str]) -> list[str]:
-        """Give known keys the space that YAML wants behind the colon, and values plain quotes for typographic ones."""
+        """Add the space that YAML requires after the colon of known keys, and replace typographic quotes."""
         repaired = []
         for line in block:
             key = _TIGHT_KEY.match(line)
@@ -177,11 +177,11 @@ class _Reader:
             quoted = _CURLY_QUOTES.fullmatch(spaced)
             repaired.append(f'{quoted[1]}"{quoted[2]}"' if quoted else spaced)
         if repaired != block:
-            self._problems.append("The frontmatter has unusual colons, spaces or quotes; they were read as plain ones.")
+            self._problems.append("The frontmatter has unusual colons, spaces or quotes; they were corrected.")
         return repaired
 
     def _try_yaml(self, block: list[str], line_offset: int) -> tuple[dict[str, Value] | None, str]:
-        """Return the block's values or None, and what is wrong with it; lines are counted from the document's first."""
+        """Return the block's values, or None and what is wrong; line numbers are those of the document."""
         try:
             read = read_yaml("\n".join(block), line_offset)
         except NotYaml as fault:
@@ -194,19 +194,21 @@ class _Reader:
     def _note_comments(self, *, kept: bool, cut: Sequence[str]) -> None:
         if kept:
             self._problems.append(
-                "The frontmatter has ' #' in a value without quotes, which YAML takes for a comment; the text is kept."
+                "A value without quotes contains ' #', which starts a comment in YAML; its text was kept."
             )
-        self._problems.extend(f"What follows ' #' in the {key} is a comment in YAML; it is left out." for key in cut)
+        self._problems.extend(f"The text after ' #' in the {key} is a YAML comment; it was left out." for key in cut)
 
     def _note_repeated(self, keys: Sequence[str]) -> None:
         if keys:
             shown = ", ".join(f"'{key[:_SHOWN_KEY_CHARS]}'" for key in keys[:_SHOWN_KEYS])
-            self._problems.append(f"The frontmatter gives {shown} more than once; the last one counts.")
+            self._problems.append(f"The frontmatter gives {shown} more than once; the last value was used.")
 
     def _read_line_by_line(self, block: list[str]) -> dict[str, Value]:
         items, is_cut = _items(block)
         if is_cut:
-            self._problems.append(f"The frontmatter is very long; {_MAX_VALUE_CHARS // 1024} KiB of a value are read.")
+            self._problems.append(
+                f"The frontmatter is very long; only {_MAX_VALUE_CHARS // 1024} KiB of each value were read."
+            )
         values: dict[str, Value] = {}
         repeated: dict[str, None] = {}
         kept, cut = False, []
@@ -225,16 +227,16 @@ class _Reader:
 
 
 def _trim(body: str) -> str:
-    """Return a text without blank lines before it and white space after it, in linear time."""
+    """Return a text without leading blank lines and trailing white space, in linear time."""
     body = body.rstrip()
     first = _NOT_SPACE.search(body)
     return body[body.rfind("\n", 0, first.start()) + 1 :] if first else ""
 
 
 def _find_end(block: list[str], *, closed: bool) -> int:
-    """Return how many lines of an invalid block are frontmatter: up to what can only be Markdown.
+    """Return how many lines of an invalid block are frontmatter: all before what can only be Markdown.
 
-    A block that was closed may only have met a horizontal rule of the body, so a heading ends it too.
+    The line that closes a block may be a horizontal rule of the body, so a heading ends the frontmatter, too.
     """
     for i, line in enumerate(block):
         if not closed and line[:1].isspace() and FENCE.fullmatch(line.strip()):
@@ -251,12 +253,12 @@ def _find_end(block: list[str], *, closed: bool) -> int:
 
 
 def _continues(line: str) -> bool:
-    """Whether an unindented line can stand in frontmatter."""
+    """Whether an unindented line can be part of frontmatter."""
     return line[0] in "-#]}" or KEY_LINE.match(line) is not None
 
 
 def _outdent(rest: list[str]) -> list[str]:
-    """Take the body from below an indented closing fence, without that indent; any other rest as it is."""
+    """Remove an indented closing fence and its indent from the body below it; return any other text unchanged."""
     if not rest or not FENCE.fullmatch(rest[0].strip()):
         return rest
     indent = rest[0][: -len(rest[0].lstrip())]
@@ -264,11 +266,11 @@ def _outdent(rest: list[str]) -> list[str]:
 
 
 def _unwrap(rest: list[str], code_fence: str) -> list[str]:
-    """Remove the end of the code block that the frontmatter, or the whole document, stands in."""
+    """Remove the end of the code block that contains the frontmatter or the whole document."""
     fences = [i for i, line in enumerate(rest) if line.strip().startswith(code_fence)]
     if fences and not any(line.strip() for line in rest[: fences[0]]) and rest[fences[0]].strip() == code_fence:
         return rest[fences[0] + 1 :]
-    # Code blocks inside come in pairs.
+    # The fences of code blocks inside come in pairs.
     if len(fences) % 2:
         return rest[: fences[-1]] + rest[fences[-1] + 1 :]
     return rest
@@ -317,7 +319,7 @@ def _items(block: list[str]) -> tuple[list[_Item], bool]:
 
 
 def _read_item(item: _Item, *, nested: bool) -> tuple[Value, YamlBlock | None]:
-    """Read one key with its lines: as YAML when that works, else as text."""
+    """Read one key with its lines, as YAML or else as text."""
     try:
         read = read_yaml("\n".join(item.lines))
     except NotYaml:
@@ -338,7 +340,7 @@ def _read_item(item: _Item, *, nested: bool) -> tuple[Value, YamlBlock | None]:
 
 
 def _unquote(text: str) -> str:
-    """Remove quotes around a text: a pair with no other of its kind inside, or one that was never closed."""
+    """Remove a pair of quotes without others inside, or an opening quote that is never closed."""
     for quote in ('"', "'"):
         if text.startswith(quote):
             inner = text[1:-1]

@@ -1,4 +1,4 @@
-"""Finds where a document's frontmatter begins and what stands above it."""
+"""Finds the start of a document's frontmatter and the text above it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEY_LINE: Final = re.compile(r"([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+(.*)|$)")
 _FIRST_KEY = re.compile(r"(?:name|description)[ \t]*:", re.IGNORECASE)
 _NAMING_KEY = re.compile(r"""[ \t{]*["']?(name|description)["']?[ \t]*[:\uff1a=]""", re.IGNORECASE)
 _TOML_LINE = re.compile(r"[\w-]+[ \t]*=")
-# Other lines that people and editors put where `---` should be: `***`, `+++`, two dashes, an em dash.
+# Lines that people and editors write instead of `---`: `***`, `+++`, two dashes, an em dash.
 _ODD_FENCE = re.compile(
     r"-{2,}[ \t]*(?:ya?ml|#.*)?|\*{3,}|_{3,}|={3,}|\+{3,}|(?:[-*_][ \t]+){2,}[-*_]|[-\u2010-\u2015\u2212]{1,3}"
 )
@@ -33,7 +33,7 @@ _NOTICE = re.compile(
     re.IGNORECASE,
 )
 
-# How far down frontmatter is looked for, and how many lines of text may stand above it.
+# How many lines are searched for frontmatter, and how many lines of text may be above it.
 _MOST_LINES_ABOVE: Final = 500
 _MOST_TEXT_ABOVE: Final = 10
 _MOST_LINES_SEARCHED: Final = 1_000
@@ -43,7 +43,7 @@ _UNFENCED = "The frontmatter has no '---' line above it."
 
 
 class _Keys(msgspec.Struct, frozen=True):
-    """Which of `name` and `description` a block has: any, both; and whether the block is closed."""
+    """Whether a block has any or both of `name` and `description`, and whether it is closed."""
 
     any: bool
     both: bool
@@ -58,14 +58,14 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
     first_line : int
         The first line below the opening fence.
     above : list of str
-        Text above it that belongs to the body; comments and licence lines do not.
+        Text above it that belongs to the body, without comments and licence lines.
     closing : Pattern
-        What the line that closes it looks like.
+        Pattern of the line that closes it.
     syntax : {'yaml', 'toml'}
     code_fence : str
-        The marks of the code block it stands in, else empty.
+        The fence of the code block that contains it, or empty.
     indent : str
-        By how much all of it is indented.
+        The indent of all its lines.
     problem : str or None
     """
 
@@ -125,7 +125,7 @@ class _Search:
             self._above.append(line)
 
     def _pass_text(self, line: str) -> bool:
-        """Take a line that is neither a comment nor frontmatter; False when no frontmatter can follow it."""
+        """Pass a line that is neither a comment nor frontmatter; return False if no frontmatter can follow."""
         code = CODE_FENCE.match(line)
         if code:
             is_wrapper = code[2].lower() in _WRAPPERS and not self._code_fence and self._below_comments_only
@@ -142,7 +142,7 @@ class _Search:
         return self._texts <= _MOST_TEXT_ABOVE
 
     def _skip_empty_block(self, i: int) -> int | None:
-        """Return the line of the second fence when there is nothing between two of them."""
+        """Return the line of the second of two fences with nothing in between."""
         if not FENCE.fullmatch(self._lines[i]) or not self._below_comments_only:
             return None
         for j in range(i + 1, min(len(self._lines), i + _MOST_LINES_ABOVE)):
@@ -154,7 +154,7 @@ class _Search:
         return None
 
     def _top_at(self, i: int) -> Top | None:
-        """Return the frontmatter whose fence is line `i`, or whose first key when it has no fence; None if neither."""
+        """Return the frontmatter whose opening fence, or first key if there is no fence, is line `i`."""
         line = self._lines[i]
         if FENCE.fullmatch(line) and not self._code_fence:
             return self._fenced(i)
@@ -183,7 +183,7 @@ class _Search:
         return self._top(i + 1, problem=_LATE) if accepted else None
 
     def _oddly_fenced(self, i: int, indent: str) -> Top | None:
-        """Take a fence that is indented, consists of other characters or stands in a code block."""
+        """Return the frontmatter below a fence that is indented, unusual or in a code block."""
         line = self._lines[i].strip()
         is_standard = FENCE.fullmatch(line)
         mark = re.escape(line[0])
@@ -228,7 +228,7 @@ class _Search:
         indent: str = "",
     ) -> Top:
         if self._code_fence:
-            problem = "The frontmatter stands in a code block."
+            problem = "The frontmatter is inside a code block."
         return Top(
             first_line=first_line,
             above=self._above,
@@ -241,7 +241,7 @@ class _Search:
 
 
 def _skip_comment(lines: Sequence[str], i: int) -> int | None:
-    """Return the line behind the comment or notice that starts at line `i`; None when there is none."""
+    """Return the line after the comment or notice that starts at line `i`; None if there is none."""
     line = lines[i].strip()
     for opening, end in _LONG_COMMENTS:
         if line.startswith(opening):

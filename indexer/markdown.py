@@ -1,4 +1,4 @@
-"""Tells what each line of a Markdown text is, as far as headings and fenced code go."""
+"""Classifies the lines of a Markdown text as headings, fenced code, prose or blank."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
-# What follows a fence of backticks holds none, or else it is inline code.
+# The info string after a fence of backticks contains no backticks; otherwise it is inline code.
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 
 
@@ -19,13 +19,13 @@ class Line(msgspec.Struct, frozen=True):
     Attributes
     ----------
     kind : {'blank', 'prose', 'heading', 'fence', 'code'}
-        'fence' opens or closes code; within code every line is 'code'. What is none of the others is 'prose'.
+        'fence' opens or closes a code block, every line inside is 'code', and any other line is 'prose'.
     text : str
-        Without its newline.
+        The line without its newline.
     start : int
-        Where it starts in the whole text.
+        Position of the line in the text.
     title : str
-        The text of a heading, else empty.
+        The text of a heading; otherwise empty.
     """
 
     kind: Literal["blank", "prose", "heading", "fence", "code"]
@@ -38,19 +38,31 @@ def read_lines(text: str) -> Iterator[Line]:
     r"""Yield the lines of a text whose lines end with ``\n``; headings are those with ``#`` (CommonMark 4.2, 4.5)."""
     start = 0
     fence = ""
-    for line in text.split("\n"):
+    # A list of ten million lines would take more memory than anything else.
+    for line in _split_lines(text):
+        mark = line.lstrip(" ")[:1]
         if fence:
             closes = _closes(fence, line)
             yield Line("fence" if closes else "code", line, start, "")
             fence = "" if closes else fence
-        elif opening := _FENCE.match(line):
+        elif not mark or mark.isspace():
+            yield Line("prose" if line.strip() else "blank", line, start, "")
+        elif mark in "`~" and (opening := _FENCE.match(line)):
             fence = opening[1]
             yield Line("fence", line, start, "")
-        elif heading := _HEADING.match(line):
+        elif mark == "#" and (heading := _HEADING.match(line)):
             yield Line("heading", line, start, _title(line[heading.end(1) :]))
         else:
-            yield Line("prose" if line.strip() else "blank", line, start, "")
+            yield Line("prose", line, start, "")
         start += len(line) + 1
+
+
+def _split_lines(text: str) -> Iterator[str]:
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _closes(fence: str, line: str) -> bool:
@@ -61,5 +73,5 @@ def _closes(fence: str, line: str) -> bool:
 def _title(text: str) -> str:
     title = text.strip()
     opened = title.rstrip("#")
-    # A closing run of # counts only behind a space: "C#" is a title.
+    # A closing run of # must follow a space: "C#" is a title.
     return opened.rstrip() if not opened or opened[-1].isspace() else title

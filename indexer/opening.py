@@ -1,8 +1,8 @@
-"""Opens files below a folder in such a way that nothing outside the folder is ever read.
+"""Opens files below a folder and guarantees that nothing outside the folder is read.
 
-Checking a path and then opening it leaves a gap in which a part of the path can be replaced by a link. Here every
-component is opened by the descriptor of the one before it and no component is followed when it is a link; links are
-resolved by this module, one step at a time, and only as long as they stay inside.
+Between checking a path and opening it, any part of the path can be replaced by a link. So each component is opened
+relative to the descriptor of the previous one without following links. Links are resolved here, one component at a
+time, and only if they stay inside the folder.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ MAX_LISTED_FOLDERS: Final = 2_000
 MAX_PATH_CHARS: Final = 4096
 
 _FOLLOW_NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
-# Passing through a folder needs the right to search it, not the right to list it.
+# Traversing a folder takes search permission, not read permission.
 _PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | _FOLLOW_NO_LINK
 _LIST = os.O_RDONLY | os.O_DIRECTORY | _FOLLOW_NO_LINK
-# A fifo would make a reader wait for a writer.
+# Opening a FIFO would block until there is a writer.
 _READ = os.O_RDONLY | os.O_NONBLOCK | _FOLLOW_NO_LINK
 
 _NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 
-# Some file systems ignore these characters in names, so that a name with them may be that of a hidden file.
+# Some file systems ignore these characters in names, so that a name with them can denote a hidden file.
 _IGNORABLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _VERSION_CONTROL = frozenset(
     {".bzr", ".git", ".gitmodules", ".hg", ".jj", ".svn", "_darcs", "_mtn", "cvs", "rcs", "sccs"}
@@ -39,12 +39,12 @@ _VERSION_CONTROL = frozenset(
 
 
 class NotOpened(Exception):
-    """A file was not opened; the message says why, as half a sentence.
+    """A file was not opened; the message says why.
 
     Attributes
     ----------
     missing : bool
-        True when the path names nothing that may be known of: no file, a hidden one, or one outside the folder.
+        True if the path leads to no file, to a hidden file or out of the folder; none of these may be disclosed.
     """
 
     def __init__(self, reason: str, *, missing: bool = False) -> None:
@@ -79,7 +79,7 @@ def is_hidden(name: str) -> bool:
 
 @contextmanager
 def opened_folder(path: str) -> Iterator[int]:
-    """Open a folder by its absolute path, of which no component may be a link; yield the descriptor.
+    """Open a folder by its absolute path, no component of which may be a link, and yield its descriptor.
 
     Raises
     ------
@@ -95,27 +95,26 @@ def opened_folder(path: str) -> Iterator[int]:
                 folder = _keep(stack, os.open(part, _PASS, dir_fd=folder))
         except (OSError, ValueError) as error:
             raise NotOpened(_reason(error)) from error
-        # A folder that may be passed through but not listed can still hold files that may be read.
+        # A folder that can be traversed but not listed may contain readable files.
         with suppress(PermissionError):
             folder = _keep(stack, os.open(".", _LIST, dir_fd=folder))
         yield folder
 
 
 def read_below(folder: int, base: str, path: str, *, limit_bytes: int, hidden: bool = False) -> bytes:
-    """Read a regular file at most `limit_bytes` long below an open folder.
+    """Read a regular file of at most `limit_bytes` below an open folder.
 
     Parameters
     ----------
     folder : int
-        Descriptor of the folder that nothing may lead out of.
+        Descriptor of the folder that must not be left.
     base : str
-        Its path, by which absolute links to something inside it are recognised.
+        Its path, to recognise absolute links that stay inside.
     path : str
-        Relative to the folder. Links are followed as long as they stay inside.
+        Relative to the folder. Links are followed if they stay inside.
     limit_bytes : int
     hidden : bool
-        Whether the path may pass through hidden folders. Hidden files, and what belongs to version control, are never
-        read; nor are hidden folders that a link leads to.
+        Whether the path may lead through hidden folders. Hidden files and files of version control are never read.
 
     Raises
     ------
@@ -140,7 +139,7 @@ def read_below(folder: int, base: str, path: str, *, limit_bytes: int, hidden: b
 
 
 def _open_below(stack: ExitStack, folder: int, base: str, path: str, *, hidden: bool) -> int:
-    """Return the descriptor of the file; `stack` closes it."""
+    """Return the descriptor of the file, which `stack` closes."""
     if len(path) > MAX_PATH_CHARS:
         raise NotOpened("its path is too long", missing=True)
     walk = _Walk(folder, base, hidden=hidden)
@@ -165,7 +164,7 @@ def _open_below(stack: ExitStack, folder: int, base: str, path: str, *, hidden: 
 
 
 class _Walk:
-    """Where a path has led to so far, and what is left of it."""
+    """The folders that a path has led through so far, and the rest of the path."""
 
     def __init__(self, folder: int, base: str, *, hidden: bool) -> None:
         self._folders = [folder]
@@ -186,7 +185,7 @@ class _Walk:
         self._pending.extend(part for part in reversed(path.split("/")) if part not in {"", "."})
 
     def next_part(self) -> str | None:
-        """Return the next name to look up; None when the path ends at a folder."""
+        """Return the next name to look up; None if the path ends at a folder."""
         while self._pending:
             part = self._pending.pop()
             if part == "..":
@@ -216,16 +215,16 @@ class _Walk:
         self.add(target)
 
     def close(self) -> None:
-        """Go back to the folder where the walk began."""
+        """Return to the folder where the walk started."""
         while len(self._folders) > 1:
             os.close(self._folders.pop())
 
 
 def files_below(folder: int, base: str, *, limit: int) -> list[str]:
-    """Return the relative paths of the first files below an open folder, in the order of their names.
+    """Return the relative paths of the first `limit` files below an open folder, in order of their names.
 
-    Hidden files and folders are left out, and so are files of version control, names that are not valid text and
-    links that lead outside. Linked folders are not entered.
+    Hidden files and folders, version control, names that are not valid text, links that lead outside and linked
+    folders are left out.
     """
     listing = _Listing(folder, base, limit)
     listing.add(folder, "", 0)
@@ -244,7 +243,7 @@ class _Listing:
         try:
             entries = self._entries(folder, prefix)
         except OSError:
-            # What cannot be listed cannot be read either.
+            # The files of a folder that cannot be listed are left out.
             return
         for name, is_folder in entries:
             if len(self.files) >= self._limit:
@@ -256,7 +255,7 @@ class _Listing:
                 self._enter(folder, name, prefix, depth)
 
     def _entries(self, folder: int, prefix: str) -> list[tuple[str, bool]]:
-        """Return the first names in a folder, and whether each is a folder, without sorting a huge folder whole."""
+        """Return the first names in a folder and whether each is a folder, without sorting all names."""
         with os.scandir(folder) as entries:
             shown = ((e.name, e.is_dir(follow_symlinks=False)) for e in entries if self._is_shown(e, prefix))
             return heapq.nsmallest(self._limit - len(self.files) + MAX_LISTED_FOLDERS, shown)

@@ -1,4 +1,4 @@
-"""What a document itself gives to train on: things someone might ask, each beside the rest of the document."""
+"""Derives training pairs from a document itself: plausible queries, each with the part that answers it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,35 @@ _MOST_SECTIONS = 8
 
 
 class OwnPairs(msgspec.Struct, frozen=True):
-    """A part of a document, and what the other parts say that it should be found by."""
+    """A part of a document, and texts from its other parts that should find it."""
 
     text: str
     queries: tuple[str, ...]
 
 
 def own_pairs(document: SkillDocument) -> list[OwnPairs]:
-    """Return up to two pairings: the body with the description's sentences, the description with the body's sections.
+    """Return up to two pairings: sentences of the description find the body, sections of the body the description.
 
-    What is asked is never in the text that it is to find. "Use when …" is taken off, since nobody asks that way.
+    A query is never part of the text that it should find. "Use when …" is removed, since nobody asks that way.
     """
     pairs = []
     sentences = tuple(dict.fromkeys(_sentences(document.description)))
     if sentences and document.body:
         pairs.append(OwnPairs(f"{document.skill_name}.\n{document.body[:HEAD_CHARS]}", sentences))
-    sections = tuple(dict.fromkeys(_sections(document.body)))[:_MOST_SECTIONS]
+    sections = _distinct(_sections(document.body), _MOST_SECTIONS)
     if sections and document.description:
         pairs.append(OwnPairs(f"{document.skill_name}. {document.description}", sections))
     return pairs
+
+
+def _distinct(texts: Iterator[str], most: int) -> tuple[str, ...]:
+    """Return the first `most` distinct texts, without consuming more."""
+    seen: dict[str, None] = {}
+    for text in texts:
+        seen[text] = None
+        if len(seen) == most:
+            break
+    return tuple(seen)
 
 
 def _sentences(description: str) -> Iterator[str]:
@@ -47,7 +57,7 @@ def _sentences(description: str) -> Iterator[str]:
 
 
 def _sections(body: str) -> Iterator[str]:
-    """Yield each section's title and prose; code says little of what a skill is for."""
+    """Yield the title and prose of each section; code says little about what a skill is for."""
     title, prose = "", [""]
     for line in [*read_lines(body), None]:
         if line is None or line.kind == "heading":

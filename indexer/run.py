@@ -149,7 +149,8 @@ class _Run:
         started, started_at = time.perf_counter(), format_time(system_clock())
         generation = self._known_generation()
         states = {s.document_path: s for s in self._store.documents(generation.generation if generation else None)}
-        scanned = self._scan(states)
+        # What was read by other rules is read again.
+        scanned = self._scan(states if generation else {})
         named = self._name(scanned, states)
         plan = self._plan(scanned, named, states)
         for state in plan.remove:

@@ -1,8 +1,8 @@
-"""Reads a block of YAML as text values, and keeps what YAML would drop behind `` #``.
+"""Reads a block of YAML as text values, and keeps text that YAML would drop after `` #``.
 
-Every scalar is taken as the text that was written (``version: 1.10`` is ``"1.10"``, a date is its text), so nothing
-depends on YAML's guesses of types. Only YAML's events are used: no object is built from a document's tags, and
-neither nesting nor anchors can make a small document large.
+Every scalar is the text that was written (``version: 1.10`` is ``"1.10"``), so nothing depends on YAML's implicit
+types. Only YAML's events are used: tags create no objects, and neither nesting nor anchors can make a small document
+large.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _STANDARD_TAG = "tag:yaml.org,2002:"
 _BLOCK_SCALAR = re.compile(r"[|>][+-]?\d?[+-]?")
 
-# A `#` behind a space begins a comment in YAML. People write comments as `# text`; `#12` and `#channel` are text.
+# A `#` after a space starts a comment in YAML. People write comments as `# text`; `#12` and `#channel` are text.
 _HASH = re.compile(r"(?<=\S)([ \t]+)(#+)(?=[^\s#])")
 _LOOSE_HASH = re.compile(r"((?<=\S)[ \t]+)(#+)")
-# Of a description, which is prose, nothing is taken for a comment.
+# A description is prose, so nothing in it is a comment.
 _PROSE = re.compile(r"[\"']?description[\"']?[ \t]*:[ \t]+[^\s#]", re.IGNORECASE)
 _ANY_HASH = re.compile(r"((?:^|(?<=\S))[ \t]+)(#+)(?=[^\s#])")
 _HASH_LINE = re.compile(r"([ \t]*)(#+)(?=[^\s#])(?![\w-]+[ \t]*:(?:\s|$))")
@@ -39,7 +39,7 @@ _TOLD_WHEN_CUT = frozenset({"name", "description"})
 
 
 class NotYaml(Exception):
-    """A block is not a YAML mapping that is read here; the message says why, as half a sentence."""
+    """A block is not a YAML mapping that can be read; the message says why."""
 
 
 class YamlBlock(msgspec.Struct, frozen=True):
@@ -51,11 +51,11 @@ class YamlBlock(msgspec.Struct, frozen=True):
     repeated : list of str
         Keys that occur more than once.
     kept : bool
-        Whether a value holds text that YAML takes for a comment.
+        Whether a value contains text that is a comment in YAML.
     cut : list of str
-        Those of the keys `name` and `description` whose value is followed by a comment.
+        The keys among `name` and `description` whose value is followed by a comment.
     cleaned : bool
-        Whether invisible characters, which YAML's escapes can bring in, were removed from a value.
+        Whether invisible characters, which YAML escapes can produce, were removed from a value.
     """
 
     values: dict[str, Value]
@@ -66,10 +66,10 @@ class YamlBlock(msgspec.Struct, frozen=True):
 
 
 def read_yaml(text: str, line_offset: int = 0) -> YamlBlock:
-    """Read a YAML mapping; lines in messages are counted from `line_offset`.
+    """Read a YAML mapping; line numbers in messages start at `line_offset`.
 
-    ``#`` directly followed by text is read as text even behind a space, and so is every ``#`` in a description, unless
-    the block is no YAML then.
+    ``#`` directly followed by text, and every ``#`` in a description, is read as text even after a space, unless the
+    block is not valid YAML then.
 
     Raises
     ------
@@ -88,9 +88,9 @@ def read_yaml(text: str, line_offset: int = 0) -> YamlBlock:
 
 
 def _guard_hashes(text: str, stand_in: str) -> str:
-    """Replace each `#` that is text by a character that means nothing to YAML."""
+    """Replace each `#` that is text by a character without a meaning in YAML."""
     guarded = []
-    # How far the plain value that may go on in this line is indented; None when there is none.
+    # The indent of the plain value that may continue on this line; None if there is none.
     open_indent: int | None = None
     for line in text.split("\n"):
         hash_line = _HASH_LINE.match(line)
@@ -111,7 +111,7 @@ def _guard_line(line: str, stand_in: str) -> str:
 
 
 def _is_complete(before: str) -> bool:
-    """Whether a line's value is over: it is quoted, or the text of a block scalar follows below."""
+    """Whether the value on a line is complete: it is quoted, or a block scalar follows."""
     entry = _ENTRY.match(before)
     value = entry[2].strip() if entry else ""
     is_quoted = len(value) > 1 and value[0] in "\"'" and value[-1] == value[0] and value[0] not in value[1:-1]
@@ -140,16 +140,16 @@ def _read(text: str, line_offset: int, stand_in: str) -> YamlBlock:
             raise NotYaml(f"line {line} has ': ' in a value without quotes") from error
         raise NotYaml(f"line {line}: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise NotYaml("it holds characters that YAML does not allow") from error
+        raise NotYaml("it contains characters that YAML does not allow") from error
     if not text.strip():
         value = {}
     if not isinstance(value, dict):
-        raise NotYaml("it does not consist of keys and values")
+        raise NotYaml("it is not a mapping")
     return YamlBlock(value, builder.repeated, builder.kept, builder.cut, builder.cleaned)
 
 
 class _Builder:
-    """Builds the one value that a stream of events describes; raises NotYaml for what is not read here."""
+    """Builds the value that a stream of events describes; raises NotYaml for what is not supported."""
 
     def __init__(self, text: str, stand_in: str) -> None:
         self.repeated: list[str] = []
@@ -179,7 +179,7 @@ class _Builder:
             elif isinstance(event, yaml.CollectionEndEvent):
                 self._open.pop()
         if len(self._top) > 1:
-            raise NotYaml("it holds more than one YAML document")
+            raise NotYaml("it contains more than one YAML document")
         return self._top[0] if self._top else None
 
     def _scalar(self, event: yaml.ScalarEvent) -> str | None:
@@ -194,7 +194,7 @@ class _Builder:
         return replace_control_characters(plain)[0]
 
     def _note_comment(self, event: yaml.ScalarEvent) -> None:
-        """Note the key of a top-level value in plain text that a comment follows."""
+        """Note the key of a plain top-level value that is followed by a comment."""
         _, waiting_key = self._open[-1]
         is_top_level = bool(self._top) and self._open[-1][0] is self._top[0]
         end = event.end_mark
@@ -210,7 +210,7 @@ class _Builder:
         self._open.append(collection)
 
     def _place(self, value: Value) -> None:
-        """Put a value where it belongs; a mapping's values come in turn with its keys, which wait in a list."""
+        """Add a value to the open collection; a mapping's keys and values alternate, and a key waits for its value."""
         parent, waiting_key = self._open[-1]
         if isinstance(parent, list):
             parent.append(value)

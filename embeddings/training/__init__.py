@@ -1,7 +1,7 @@
-"""Teaches the model a library: a LoRA adapter, trained on queries and the documents that answer them.
+"""Adapts the model to a library: trains a LoRA adapter on queries and the documents that answer them.
 
-`train_adapter` writes a folder that `embeddings.sources` takes as ``<model>+<folder>``. Importing this imports no
-runtime.
+`train_adapter` writes a folder that `embeddings.sources` accepts as ``<model>+<folder>``. Importing this package
+imports no runtime.
 """
 
 from embeddings.training.recipe import CurvePoint, Recipe, TrainingDocument, TrainingProgress, TrainingRecord

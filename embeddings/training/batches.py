@@ -1,29 +1,29 @@
-"""Puts documents that are mistaken for each other into one step, where they are each other's negatives."""
+"""Puts documents that are easily confused into the same step, where they are negatives for each other."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Further mistaken documents than these are not looked at when a group is filled.
+# How many confusable documents are considered when a group is filled.
 _LOOKED_AT = 30
 
 
 def grouped_order(
     mistaken: NDArray[np.float32], duplicate: NDArray[np.bool_], *, group_size: int, random: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Return all documents in an order in which neighbours are hard to tell apart.
+    """Return all documents in an order in which neighbours are easily confused.
 
     Parameters
     ----------
     mistaken : float32 (documents, documents)
-        How near the row's queries come to the column's document.
+        Similarity of the row's queries to the column's document.
     duplicate : bool (documents, documents)
-        Pairs that cannot be told apart, which are put into no group together.
+        Pairs that say the same, which are never put into one group.
     group_size : int
-        Each group has a document drawn at random and the most mistaken ones for it that are still free.
+        Each group has a document drawn at random and those that are most often mistaken for it and still free.
     random : numpy.random.Generator
-        Draws the first of each group, and the order of groups.
+        Draws the first document of each group and the order of the groups.
 
     Returns
     -------

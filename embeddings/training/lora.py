@@ -1,6 +1,6 @@
-"""The part of training that runs a model: peft's adapter in sentence-transformers' model, and what one step does.
+"""The part of training that runs the model: a peft adapter in a sentence-transformers model, and one training step.
 
-Beside `embeddings.transformer` the only module that imports torch and its family.
+Apart from `embeddings.transformer`, the only module that imports torch and its family.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from embeddings.errors import TrainingFailed
 from embeddings.training.recipe import WEIGHTS_FILE, Recipe
 from embeddings.transformer import quiet
 
-# Every linear layer of a BERT: attention's three projections, its output, and the feed-forward network.
+# Every linear layer of a BERT: the three projections of attention, its output and the feed-forward network.
 _TARGETS: Final = ["query", "key", "value", "dense"]
 _STORED: Final = ("peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "bias", "target_modules")
-# Few enough that the activations of a layer stay in the cache: a quarter faster than the whole batch at once.
+# Few enough for the activations of a layer to stay in the cache, which is a quarter faster than a whole batch at once.
 _TOKENS_PER_CHUNK: Final = 3072
 _MULTIPLE: Final = 32
 _MASKED: Final = -1e4
 _MOST_GRADIENT: Final = 1.0
-# glibc's names for what mallopt sets.
+# Parameters of glibc's mallopt.
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
 
@@ -41,15 +41,15 @@ class AdapterTrainer:
     Parameters
     ----------
     folder : Path
-        A sentence-transformers model of the BERT family; whatever it does after its layers stays as it is.
+        A sentence-transformers model of the BERT family; modules after the transformer are not changed.
     recipe : Recipe
     steps : int
-        How many steps there will be, which the schedule of the learning rate depends on.
+        The total number of steps, on which the learning rate schedule depends.
 
     Raises
     ------
     TrainingFailed
-        When the model cannot be loaded, or has no layers that can be adapted.
+        When the model cannot be loaded or has no layers that can be adapted.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, steps: int) -> None:
@@ -66,7 +66,7 @@ class AdapterTrainer:
             with quiet():
                 self._model = SentenceTransformer(str(folder), device=self._device, local_files_only=True).float()
             self._model.add_adapter(self._config)
-        # Its files may be anything, and the libraries that read them have no error in common.
+        # The files may hold anything, and the libraries that read them share no base error.
         except Exception as error:
             raise TrainingFailed(f"the model in {folder} cannot be adapted: {error}") from error
         self._model.eval()
@@ -80,19 +80,19 @@ class AdapterTrainer:
 
     @property
     def precision(self) -> str:
-        """The type that most arithmetic is done in."""
+        """The number type of most computations."""
         return "bfloat16" if self._bfloat16 else "float32"
 
     def query_tokens(self, queries: Sequence[str], *, most: int) -> list[list[int]]:
-        """Return the tokens of each query, at most so many."""
+        """Return the tokens of each query, at most `most`."""
         return self._tokens(queries, most, "query")
 
     def document_tokens(self, texts: Sequence[str], *, most: int) -> list[list[int]]:
-        """Return the tokens of each document's text, at most so many."""
+        """Return the tokens of each document's text, at most `most`."""
         return self._tokens(texts, most, "document", "passage", "corpus")
 
     def encode(self, tokens: Sequence[list[int]]) -> NDArray[np.float32]:
-        """Return unit vectors under the adapter as it is, float32 (texts, dimension)."""
+        """Return unit vectors with the adapter in its current state, float32 (texts, dimension)."""
         return np.asarray(self._vectors(tokens).cpu().numpy(), np.float32)
 
     def step(
@@ -108,18 +108,18 @@ class AdapterTrainer:
         ----------
         queries, documents : sequences of tokens
         owner : intp (queries,)
-            The place, among `documents`, of the one that answers.
+            The index, in `documents`, of the document that answers the query.
         masked : bool (queries, documents)
-            Pairs that say nothing: other texts that may well answer.
+            Pairs to ignore: other documents that may answer the query as well.
 
         Returns
         -------
         loss : float
         query_vectors : float32 (queries, dimension)
         document_vectors : float32 (documents, dimension)
-            As they were before the step.
+            Both computed before the step.
         """
-        # First the gradient of the vectors, then that of the model, chunk by chunk: so a batch may be larger than
+        # First the gradient of the vectors, then that of the model, chunk by chunk, so that a batch may exceed the
         # memory (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021).
         asked, held = self._vectors(queries).requires_grad_(), self._vectors(documents).requires_grad_()
         loss = _contrast(
@@ -149,7 +149,7 @@ class AdapterTrainer:
         )
 
     def write_state(self, file: Path, note: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write everything that going on later needs, with what the caller must know then."""
+        """Write everything that is needed to resume, with the caller's own state in `note` and `arrays`."""
         state = {
             "adapter": self._adapter(),
             "optimizer": self._optimizer.state_dict(),
@@ -160,7 +160,7 @@ class AdapterTrainer:
         torch.save(state, file)
 
     def read_state(self, file: Path) -> None:
-        """Go on from what `write_state` wrote."""
+        """Resume from a state that `write_state` wrote."""
         state = _read(file)
         set_peft_model_state_dict(self._transformer, state["adapter"], adapter_name="default")
         self._optimizer.load_state_dict(state["optimizer"])
@@ -198,20 +198,20 @@ class AdapterTrainer:
 
 
 def read_note(file: Path) -> tuple[str, dict[str, NDArray[Any]]]:
-    """Return the caller's part of what `AdapterTrainer.write_state` wrote."""
+    """Return the caller's part of a state that `AdapterTrainer.write_state` wrote."""
     state = _read(file)
     return state["note"], {name: array.numpy() for name, array in state["arrays"].items()}
 
 
 def _read(file: Path) -> dict[str, Any]:
-    # Only tensors and plain values: the file may have been put there by anybody.
+    # Only tensors and plain values are loaded: the file may come from anybody.
     return dict(torch.load(file, weights_only=True, map_location="cpu"))
 
 
 def _contrast(scores: torch.Tensor, owner: torch.Tensor, masked: torch.Tensor, backward_weight: float) -> torch.Tensor:
     scores = scores.masked_fill(masked, _MASKED)
     forward = torch.nn.functional.cross_entropy(scores, owner)
-    # A text against the queries of others: its own further queries are no negatives.
+    # Each text against the queries of others: its own other queries are not negatives.
     own = owner[:, None] == torch.arange(scores.shape[1], device=owner.device)
     others = torch.logsumexp(scores.masked_fill(own, _MASKED), 0)[owner]
     right = scores.gather(1, owner[:, None])[:, 0]
@@ -219,7 +219,7 @@ def _contrast(scores: torch.Tensor, owner: torch.Tensor, masked: torch.Tensor, b
 
 
 def _chunks(tokens: Sequence[list[int]]) -> Iterator[list[int]]:
-    """Yield the rows of texts of like length, so that little is spent on padding."""
+    """Yield the row numbers of texts of similar length, which need little padding."""
     order = sorted(range(len(tokens)), key=lambda row: -len(tokens[row]))
     start = 0
     while start < len(order):
@@ -230,12 +230,12 @@ def _chunks(tokens: Sequence[list[int]]) -> Iterator[list[int]]:
 
 
 def _cpu_has_bfloat16() -> bool:
-    # Elsewhere it is emulated, and slower than float32.
+    # On other CPUs it is emulated, which is slower than float32.
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc not to give freed memory back: getting it again costs a third of a training's time."""
+    """Make glibc keep freed memory: returning it and requesting it again costs a third of the training time."""
     try:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)

@@ -1,4 +1,4 @@
-"""How well queries find the one document that is known to answer each."""
+"""Measures how well queries find the document that is known to answer them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def measure(
     queries : float32 (queries, dimension), rows L2-normalised
     documents : float32 (documents, dimension), rows L2-normalised
     asked_of : str (queries,)
-        The id of the document that answers. With it alone relevant, nDCG is 1 / log2(1 + rank).
+        The id of the document that answers each query. As it alone is relevant, nDCG is 1 / log2(1 + rank).
     ids : str (documents,)
-        Of several texts with one id the nearest stands for the document.
+        Of several texts with the same id, the nearest represents the document.
     """
     cosines = queries @ documents.T
     right = asked_of[:, None] == ids

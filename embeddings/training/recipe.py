@@ -1,4 +1,4 @@
-"""What an adapter is trained on, how, and what is recorded of it."""
+"""The data that an adapter is trained on, the settings, and the record of a training."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class TrainingDocument(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     id : str
-        Names the document. Several texts may have one id; they are no negatives of each other, and are held out
+        Identifies the document. Several texts may share an id; they are never negatives of each other and are held out
         together.
     text : str
-        What stands for the document.
+        The text that represents the document.
     queries : tuple of str
         At least one.
     """
@@ -40,25 +40,25 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     documents_per_step : int
         The texts of a step are the negatives of each other's queries.
     queries_per_document : int
-        So many of a text's queries are asked in an epoch, drawn anew each time where there are more.
+        How many queries of a text are used in an epoch; if there are more, they are drawn again in each epoch.
     learning_rate : float
-        The highest of AdamW's rates, reached after a twelfth of the steps; it falls to zero at the end.
+        The highest learning rate of AdamW, reached after a twelfth of the steps; it falls to zero at the end.
     temperature : float
         Divides the cosines in the loss.
     backward_weight : float
-        What it counts, beside a query that picks its text, that a text picks its queries.
+        Weight of the loss of texts finding their queries, relative to that of queries finding their texts.
     rank, alpha : int
-        LoRA's.
+        Parameters of LoRA.
     document_tokens, query_tokens : int
-        So much of a text is read while training.
+        How many tokens of a text or query are read in training.
     group_size : int
-        Steps are made of groups of so many texts that are mistaken for each other.
+        How many texts that are easily confused form a group; steps consist of groups.
     duplicate_cosine : float
-        Texts that are this near under the unadapted model are no negatives of each other.
+        Texts whose cosine in the unadapted model is at least this are never negatives of each other.
     held_out : float
-        The share of documents, with their queries, that only measure.
+        The share of documents that are not trained on, but measured with their queries.
     seed : int
-        Decides everything that is drawn: with the same data and threads, the weights are the same.
+        Seed of all random choices: the same data and number of threads give the same weights.
     """
 
     epochs: int = 3
@@ -85,7 +85,7 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     epoch : int
         0 is the unadapted model.
     loss : float or None
-        The mean over the epoch's steps.
+        Mean over the steps of the epoch.
     found : Found or None
         None when nothing is held out.
     """
@@ -96,7 +96,7 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``training.json`` says beside an adapter.
+    """The content of ``training.json``, which describes how an adapter was trained.
 
     Attributes
     ----------
@@ -104,20 +104,20 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
         The model that was adapted.
     recipe : Recipe
     data_sha256 : str
-        Over all ids, texts and queries, in order of id and text.
+        Digest of all ids, texts and queries, in order of id and text.
     files_sha256 : dict of str to str
-        Digests of the files that the data came from, by the names that the caller gave them.
+        Digests of the files that the data came from, under the names that the caller chose.
     texts, queries, held_out_documents : int
     curve : list of CurvePoint
     losses : list of float
-        Of every step.
+        The loss of every step.
     seconds : float
-        Time spent, over all runs when it was taken up again.
+        Time spent, over all runs if the training was resumed.
     precision : str
         ``bfloat16`` or ``float32``.
     versions : dict of str to str
     complete : bool
-        False while it goes on, or when it was ended before its last epoch.
+        False while the training runs, or when it was stopped before its last epoch.
     """
 
     model_id: str
@@ -136,7 +136,7 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a training is: `done` of `steps`, and the loss of the newest step once there is one."""
+    """Progress of a training: `done` of `steps`, and the loss of the latest step if there is one."""
 
     done: int
     steps: int

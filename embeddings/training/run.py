@@ -1,4 +1,4 @@
-"""One training: what is held out, step after step, what is measured, and going on where a run was ended."""
+"""Runs a training: holds out documents, takes the steps, measures, and resumes a run that was stopped."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _STATE_FILE: Final = "unfinished.pt"
 _STEPS_BETWEEN_STATES: Final = 5
 _FEWEST_TEXTS: Final = 4
 _QUERY_TOKENS: Final = 256
-# Fewer documents than this say nothing when a share of them is held out.
+# With fewer documents, the share that is held out is too small to measure anything.
 _FEWEST_TO_HOLD_OUT: Final = 20
 _OTHERS_MEASURED: Final = 400
-# Every text is compared with every other, which takes four bytes a pair several times over.
+# Every text is compared with every other, which takes several times four bytes per pair.
 _MOST_TEXTS: Final = 10_000
 _LIBRARIES: Final = ("torch", "peft", "sentence-transformers", "transformers")
 
@@ -50,32 +50,32 @@ def train_adapter(
     files_sha256: Mapping[str, str] | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> TrainingRecord:
-    """Train an adapter, and measure it after each epoch on what was held out.
+    """Train an adapter, and measure it after each epoch on the documents that were held out.
 
-    After every epoch `out` holds an adapter that can be used. A run that is ended is taken up again by the same call,
-    at most five steps back, and one that is complete is not repeated; with other data, another recipe or another model
-    it begins anew.
+    After every epoch `out` holds a usable adapter. The same call resumes a run that was stopped, losing at most five
+    steps, and does not repeat a complete one. With other data, another recipe or another model it starts from the
+    beginning.
 
     Parameters
     ----------
     documents : sequence of TrainingDocument
     out : Path
-        A folder, made when missing, that gets ``adapter_model.safetensors`` (float16), ``adapter_config.json`` and
+        A folder, created if missing, for ``adapter_model.safetensors`` (float16), ``adapter_config.json`` and
         ``training.json`` (a `TrainingRecord`).
     model : str
-        What `resolve_source` takes, without an adapter.
+        A model as `resolve_source` accepts it, without an adapter.
     recipe : Recipe
     files_sha256 : mapping, optional
-        Recorded as it is.
+        Copied into the record.
     on_progress : callable
         Called after each step, from this thread.
 
     Raises
     ------
     ModelNotFound
-        When nothing usable stands behind `model`.
+        When `model` leads to no usable model.
     TrainingFailed
-        When there is too little to learn from, too much to compare, or the model or `out` cannot be used.
+        When there are too few or too many documents, or the model or `out` cannot be used.
     """
     source = resolve_source(model)
     if source.adapter is not None:
@@ -84,7 +84,7 @@ def train_adapter(
 
 
 def held_out_ids(ids: set[str], recipe: Recipe) -> set[str]:
-    """Return which documents a training with this recipe only measures; none of so few that they would say nothing."""
+    """Return the documents that a training with this recipe holds out; none when there are too few to measure."""
     if len(ids) < _FEWEST_TO_HOLD_OUT:
         return set()
     return {each for each in ids if _share(f"{recipe.seed}:{each}") < recipe.held_out}
@@ -128,7 +128,7 @@ class _Training:
 
     def run(self) -> TrainingRecord:
         _check_size(len(self._learnt))
-        # Seconds of imports, which only a training needs.
+        # Importing it takes seconds, and only a training needs it.
         from embeddings.training.lora import AdapterTrainer  # noqa: PLC0415
 
         try:
@@ -145,7 +145,7 @@ class _Training:
         return self._record
 
     def _finished(self) -> TrainingRecord | None:
-        """Return the record of this very training when it is complete: what comes after it may have been ended."""
+        """Return the record of this training if it is complete, so that it is not repeated."""
         try:
             record = msgspec.json.decode((self._out / TRAINING_RECORD).read_bytes(), type=TrainingRecord)
         except (FileNotFoundError, msgspec.MsgspecError):
@@ -195,7 +195,7 @@ class _Training:
         losses = self._record.losses[-self._steps_per_epoch :]
         found = None
         if self._measured:
-            # All encoded anew: among vectors that are some steps old a fresh one would be found too easily.
+            # All are encoded again: among vectors that are some steps old, a fresh one would be found too easily.
             among = [*self._measured, *self._learnt[:_OTHERS_MEASURED]]
             asked = [(document.id, text) for document in self._measured for text in document.queries]
             found = measure(
@@ -216,13 +216,13 @@ class _Training:
         (self._out / TRAINING_RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(self._record), indent=1))
 
     def _put_down(self, trainer: AdapterTrainer, memory: _Memory) -> None:
-        """Write what going on later needs, whole or not at all."""
+        """Write the state that is needed to resume, completely or not at all."""
         draft = self._out / f"{_STATE_FILE}.draft"
         trainer.write_state(draft, msgspec.json.encode(self._record).decode(), memory._asdict())
         draft.replace(self._out / _STATE_FILE)
 
     def _take_up(self, trainer: AdapterTrainer) -> _Memory | None:
-        """Go on with an earlier run of the same training, if there is one that was ended."""
+        """Resume an earlier run of the same training, if one was stopped."""
         from embeddings.training.lora import read_note  # noqa: PLC0415
 
         file = self._out / _STATE_FILE
@@ -235,15 +235,15 @@ class _Training:
                 return None
             trainer.read_state(file)
             memory = _Memory(**arrays)
-        # Of a damaged file any part may be anything.
+        # A damaged file may raise anything.
         except Exception as error:
-            raise TrainingFailed(f"{file} is damaged ({error}); remove it to begin anew") from error
+            raise TrainingFailed(f"{file} is damaged ({error}); remove it to start again") from error
         self._record = record
         return memory
 
 
 class _Memory(NamedTuple):
-    """What one epoch leaves to the next, by rows of the texts: their order, and vectors of the last step of each."""
+    """What one epoch passes on to the next for each text: its place in the order, and its latest vectors."""
 
     order: NDArray[np.intp]
     asked: NDArray[np.float32]
@@ -267,6 +267,6 @@ def _draw(queries: Sequence[str], most: int, random: np.random.Generator) -> lis
 
 def _check_size(texts: int) -> None:
     if texts < _FEWEST_TEXTS:
-        raise TrainingFailed(f"there are queries for {texts} documents to learn from; it takes {_FEWEST_TEXTS}")
+        raise TrainingFailed(f"training takes at least {_FEWEST_TEXTS} documents with queries; {texts} given")
     if texts > _MOST_TEXTS:
-        raise TrainingFailed(f"{texts:,} texts are more than the {_MOST_TEXTS:,} that can be compared; give fewer")
+        raise TrainingFailed(f"training takes at most {_MOST_TEXTS:,} texts; {texts:,} given")

@@ -1,9 +1,10 @@
-"""One adapter out of several: the mean of what they change (Wortsman et al., "Model soups", 2022).
+"""Averages several adapters into one (Wortsman et al., "Model soups", 2022).
 
 python -m embeddings.training.soup OUT ADAPTER ADAPTER…
 
-Trainings on other queries make other mistakes, and their mean makes fewer than each. Low-rank changes are averaged
-exactly by putting them side by side, so the ranks add up; merged at export, the model is as fast as any.
+Adapters trained on different queries make different mistakes, and their mean makes fewer than each of them. Low-rank
+updates are averaged exactly by concatenating them, so the ranks add up. The adapter is merged at export, so the model
+is no slower.
 """
 
 from __future__ import annotations
@@ -28,28 +29,28 @@ _FEWEST: Final = 2
 
 
 def average_adapters(parts: Sequence[Path], out: Path) -> None:
-    """Write the mean of some adapters of one model.
+    """Write the mean of several adapters of one model.
 
     Parameters
     ----------
     parts : sequence of Path
-        Folders that `train_adapter` wrote, at least two, of one base model and with the same layers adapted.
+        At least two folders that `train_adapter` wrote, with the same base model and the same adapted layers.
     out : Path
-        A folder, made when missing, that gets ``adapter_model.safetensors`` (float16; its rank is the sum of theirs),
-        ``adapter_config.json`` and ``soup.json``, which tells the parts' digests and training records.
+        A folder, created if missing, for ``adapter_model.safetensors`` (float16; its rank is the sum of theirs),
+        ``adapter_config.json`` and ``soup.json``, which holds the digests and training records of the parts.
 
     Raises
     ------
     TrainingFailed
-        When there are too few, one cannot be read, or they do not fit together.
+        When there are too few, one cannot be read, or they do not match.
     """
     if len(parts) < _FEWEST:
-        raise TrainingFailed(f"a mean takes {_FEWEST} adapters or more; {len(parts)} given")
+        raise TrainingFailed(f"averaging takes at least {_FEWEST} adapters; {len(parts)} given")
     try:
         configs = [msgspec.json.decode((part / _CONFIG).read_bytes(), type=dict[str, Any]) for part in parts]
         weights = [load_file(part / WEIGHTS_FILE) for part in parts]
         told = [_told(part) for part in parts]
-    # A damaged file of weights raises what its library likes.
+    # Which error damaged weights raise is up to the library.
     except Exception as error:
         raise TrainingFailed(f"an adapter cannot be read: {error}") from error
     _require_alike(configs, weights)
@@ -62,7 +63,7 @@ def average_adapters(parts: Sequence[Path], out: Path) -> None:
 
 
 def _mean(name: str, weights: Sequence[dict[str, NDArray[np.float16]]]) -> NDArray[np.float16]:
-    # What an adapter adds is (alpha / rank) · B · A; alpha / rank is the same for all.
+    # An adapter adds (alpha / rank) · B · A, where alpha / rank is the same for all.
     if "lora_A" in name:
         return np.concatenate([each[name] for each in weights], axis=0)
     halved = [each[name].astype(np.float32) / len(weights) for each in weights]
@@ -82,13 +83,13 @@ def _require_alike(configs: Sequence[dict[str, Any]], weights: Sequence[dict[str
         return config["base_model_name_or_path"], sorted(config["target_modules"]), config["lora_alpha"] / config["r"]
 
     if any(form(config) != form(configs[0]) for config in configs):
-        raise TrainingFailed("the adapters differ in their base model, their layers, or their alpha for each rank")
+        raise TrainingFailed("the adapters differ in their base model, layers or ratio of alpha to rank")
     if any(each.keys() != weights[0].keys() for each in weights):
         raise TrainingFailed("the adapters do not change the same layers")
 
 
 def main() -> None:
-    """Average the adapters that the command line names."""
+    """Average the adapters given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("adapters", type=Path, nargs="+")

@@ -69,7 +69,7 @@ class SkillController(Controller):
 
     @get("/{skill_name:str}/content", operation_id="getSkillContent", sync_to_thread=True)
     def content(self, skill_name: FromPath[str], store: GivenStore, file: FromQuery[str | None] = None) -> SkillContent:
-        """Return the document of a skill, or a file beside it. The text is untrusted."""
+        """Return the document of a skill, or a file beside it. Hidden files are not served. The text is untrusted."""
         return read_content(store.skill(skill_name), file)
 
     @get("/{skill_name:str}/versions", operation_id="getSkillVersions", sync_to_thread=True)

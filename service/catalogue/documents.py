@@ -27,10 +27,7 @@ class DocumentUnavailable(SkillrankError):
 
 
 class SkillContent(msgspec.Struct, frozen=True, kw_only=True):
-    """One text file of a skill, and the names of the skill's files. The text is untrusted.
-
-    `files` holds at most 500 names and no hidden files.
-    """
+    """One text file of a skill and the names of the skill's files, at most 500. The text is untrusted."""
 
     skill_name: str
     file: str
@@ -48,7 +45,7 @@ def read_content(skill: SkillRecord, file: str | None) -> SkillContent:
     ----------
     skill : SkillRecord
     file : str or None
-        A path relative to the skill's folder. Links are followed as long as they stay in the folder.
+        A path relative to the skill's folder. Links are followed if they stay in the folder.
 
     Raises
     ------
@@ -93,7 +90,7 @@ def _read_neighbour(folder: int, base: PurePath, file: str) -> tuple[str, bytes]
         raw = read_below(folder, str(base), file, limit_bytes=MAX_FILE_BYTES)
     except TooLarge as error:
         raise DocumentUnavailable(
-            f"{_short(file)} has {error.size_bytes:,} bytes; files of up to {MAX_FILE_BYTES:,} bytes are served"
+            f"{_short(file)} has {error.size_bytes:,} bytes; only files of up to {MAX_FILE_BYTES:,} bytes are served"
         ) from error
     except NotOpened as error:
         if error.missing:

@@ -1,4 +1,4 @@
-"""The encoder without a model: the same everywhere, and like where texts are alike."""
+"""The encoder without a model: reproducible everywhere, and similar for similar texts."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def test_a_query_finds_the_document_that_shares_its_words(query: str, skill: int
     assert int(np.argmax(scores)) == skill
 
 
-def test_words_of_one_family_are_alike() -> None:
+def test_related_words_are_similar() -> None:
     assert cosine("debugging", "debugger") > cosine("debugging", "releasing") + 0.1
 
 
-def test_function_words_alone_make_no_likeness() -> None:
+def test_function_words_alone_make_no_texts_similar() -> None:
     assert cosine("what is the best of the wines", "how is the state of the build") < 0.2
 
 

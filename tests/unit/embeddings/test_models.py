@@ -1,4 +1,4 @@
-"""Encoders that run models: what every runtime promises, exports, adapters, and what is done when one fails."""
+"""Encoders that run models: the contract of every runtime, exports, adapters, and what happens when one fails."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_no_texts_give_no_rows(encoder: Encoder) -> None:
     assert_unit_rows(encoder.encode_queries(()), 0, encoder.dimension)
 
 
-def test_each_text_gets_in_its_row_what_it_gets_alone(encoder: Encoder) -> None:
+def test_each_text_gets_the_same_vector_as_when_encoded_alone(encoder: Encoder) -> None:
     together = encoder.encode_documents(TEXTS)
     alone = np.concatenate([encoder.encode_documents([text]) for text in TEXTS])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -192,7 +192,7 @@ def test_a_huge_text_is_cut_before_it_is_tokenized(encoder: Encoder) -> None:
     np.testing.assert_allclose(vectors, encoder.encode_documents([beginning]), atol=1e-6)
 
 
-def test_what_comes_after_the_last_token_does_not_count(encoder: Encoder) -> None:
+def test_text_beyond_the_last_token_is_ignored(encoder: Encoder) -> None:
     filled = "test " * encoder.max_tokens
     np.testing.assert_allclose(
         encoder.encode_documents([filled + "onion soup"]), encoder.encode_documents([filled]), atol=1e-6
@@ -207,7 +207,7 @@ def test_progress_adds_up_to_the_number_of_texts(encoder: Encoder) -> None:
     assert min(done) > 0
 
 
-def test_what_progress_raises_ends_the_encoding(encoder: Encoder) -> None:
+def test_an_exception_in_progress_stops_the_encoding(encoder: Encoder) -> None:
     def stop(_: int) -> None:
         raise KeyboardInterrupt
 
@@ -226,7 +226,7 @@ def test_a_single_string_is_refused(encoder: Encoder) -> None:
         encoder.encode_queries("fix types")
 
 
-def test_many_threads_get_what_one_gets(encoder: Encoder) -> None:
+def test_many_threads_get_the_same_vectors_as_one(encoder: Encoder) -> None:
     # Lengths differ, so that threads that shared a buffer or a tokenizer's state would show.
     queries = [[f"word {number} " * (1 + number % 7)] for number in range(48)]
     alone = [encoder.encode_queries(query) for query in queries]
@@ -238,7 +238,7 @@ def test_many_threads_get_what_one_gets(encoder: Encoder) -> None:
 # The default model's export
 
 
-def test_texts_of_one_meaning_are_nearer_than_others(default_encoder: LoadedEncoder) -> None:
+def test_texts_with_the_same_meaning_are_nearer_than_others(default_encoder: LoadedEncoder) -> None:
     texts = ["repair a broken build", "fix the compiler's errors", "a recipe for onion soup"]
     vectors = default_encoder.encoder.encode_documents(texts)
     near, far = vectors[0] @ vectors[1:].T
@@ -277,7 +277,7 @@ def test_an_existing_export_is_loaded_without_torch(default_models: Path) -> Non
     assert said.split() == ["onnx"]
 
 
-def test_an_encoding_that_is_ended_leaves_no_thread_at_work(default_encoder: LoadedEncoder) -> None:
+def test_an_encoding_that_is_stopped_leaves_no_thread_running(default_encoder: LoadedEncoder) -> None:
     def stop(_: int) -> None:
         raise KeyboardInterrupt
 
@@ -357,7 +357,7 @@ def test_a_model_that_pools_without_its_prompt_is_not_exported(tmp_path: Path) -
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_an_export_that_answers_differently_is_thrown_away(
+def test_an_export_that_gives_different_vectors_is_discarded(
     small: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_graph = TransformerEncoder.write_graph
@@ -370,7 +370,7 @@ def test_an_export_that_answers_differently_is_thrown_away(
             weights[0] /= 2
 
     monkeypatch.setattr(TransformerEncoder, "write_graph", write_after_a_change)
-    with pytest.raises(ExportFailed, match="differently") as caught:
+    with pytest.raises(ExportFailed, match="different vectors") as caught:
         export_model(small, tmp_path)
     assert caught.value.model_id == small.model_id
     assert caught.value.cosine is not None
@@ -447,7 +447,7 @@ def test_an_export_under_another_models_name_is_noticed(copied_export: Path) -> 
         OnnxEncoder(renamed)
 
 
-def test_a_whole_export_that_another_process_made_meanwhile_stays(small: ModelSource, copied_export: Path) -> None:
+def test_a_complete_export_that_another_process_made_meanwhile_is_kept(small: ModelSource, copied_export: Path) -> None:
     graph = copied_export / GRAPH_FILE
     before = graph.stat().st_ino
     assert export_model(small, copied_export.parent) == copied_export
@@ -455,7 +455,7 @@ def test_a_whole_export_that_another_process_made_meanwhile_stays(small: ModelSo
     assert list(copied_export.parent.iterdir()) == [copied_export]
 
 
-def test_processes_that_export_at_once_all_end_with_a_whole_export(small: ModelSource, tmp_path: Path) -> None:
+def test_processes_that_export_at_once_all_end_with_a_complete_export(small: ModelSource, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "embeddings.export", small.model_id, small.folder, tmp_path]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
     said = [process.communicate()[1] for process in processes]
@@ -484,7 +484,7 @@ def test_without_an_export_nothing_is_written_where_that_is_not_allowed(small: M
     loaded = load_encoder(str(small.folder), tmp_path / "cache", allow_export=False)
     assert loaded.runtime == "sentence-transformers"
     assert loaded.degraded is not None
-    assert "no export" in loaded.degraded
+    assert "is not an export" in loaded.degraded
     assert not (tmp_path / "cache").exists()
 
 
@@ -507,14 +507,14 @@ def test_a_model_whose_files_are_broken_is_unusable(tmp_path: Path, small: Model
         load_encoder(str(folder), tmp_path / "cache", allow_export=False)
 
 
-def test_no_process_for_the_export_is_a_reason_to_run_in_sentence_transformers(
+def test_a_model_runs_in_sentence_transformers_when_no_process_can_export_it(
     small: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     loaded = load_encoder(str(small.folder), tmp_path / "cache")
     assert loaded.runtime == "sentence-transformers"
     assert loaded.degraded is not None
-    assert "No process could be started" in loaded.degraded
+    assert "could not be started" in loaded.degraded
 
 
 # Adapters
@@ -588,7 +588,7 @@ def test_a_scale_is_read_in_the_slow_runtime_too(small: ModelSource, own_adapter
     assert not (tmp_path / "none").exists()
 
 
-def test_a_scale_that_cannot_be_used_costs_the_scale_and_is_told(copied_export: Path, small: ModelSource) -> None:
+def test_a_scale_that_cannot_be_used_is_ignored_and_reported(copied_export: Path, small: ModelSource) -> None:
     (copied_export / "scale.json").write_text('{"low": 0.9}')
     loaded = load_export(small.model_id, copied_export.parent)
     assert loaded is not None

@@ -1,4 +1,4 @@
-"""The file that says how a model's cosines read: what is written is read, and nothing else is believed."""
+"""The file of a model's scale: what is written can be read, and anything else is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODEL = "base+mine@0123456789ab"
 SCALE = Scale(low=0.3, medium=0.4, high=BEYOND, spread=0.06, lexical_weight=0.2, model_id=MODEL, queries=50)
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_written_scale_can_be_read(tmp_path: Path) -> None:
     write_scale(tmp_path, SCALE)
     assert read_scale(tmp_path, MODEL) == SCALE
     assert [path.name for path in tmp_path.iterdir()] == [SCALE_FILE]
@@ -30,7 +30,7 @@ def test_no_file_is_no_scale(tmp_path: Path) -> None:
     assert read_scale(tmp_path, MODEL) is None
 
 
-def test_an_adapter_may_be_renamed_but_not_trained_anew(tmp_path: Path) -> None:
+def test_a_scale_survives_renaming_its_adapter_but_not_training_it_again(tmp_path: Path) -> None:
     write_scale(tmp_path, SCALE)
     assert read_scale(tmp_path, "base+renamed@0123456789ab") == SCALE
     with pytest.raises(InvalidScale, match="measured on 'base"):

@@ -1,4 +1,4 @@
-"""Where a model's name leads, and what its identity depends on."""
+"""Which files a model name leads to, and what its identity depends on."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_folder_that_holds_no_adapter_is_refused(folder: Path) -> None:
         identify(str(folder), adapter=folder)
 
 
-def test_a_name_with_a_plus_is_a_model_with_an_adapter_that_comes_along(
+def test_a_name_with_a_plus_is_a_model_with_a_shipped_adapter(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = tmp_path / "adapters" / "mine"

@@ -1,4 +1,4 @@
-"""Training an adapter: it learns, repeats itself, goes on where it was ended, and gives what an index can use."""
+"""Training an adapter: it learns, is reproducible, resumes where it stopped, and yields a usable adapter."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_loss_falls(trained: tuple[Path, TrainingRecord]) -> None:
     assert np.mean(record.losses[-2:]) < np.mean(record.losses[:2]) / 2
 
 
-def test_what_was_learnt_is_found_through_the_export(
+def test_the_export_of_an_adapted_model_finds_what_was_learnt(
     trained: tuple[Path, TrainingRecord], default_models: Path, tmp_path: Path
 ) -> None:
     out, _ = trained
@@ -83,7 +83,7 @@ def test_what_was_learnt_is_found_through_the_export(
     assert hits(f"{DEFAULT_MODEL}+{out}", tmp_path) > hits(DEFAULT_MODEL, default_models)
 
 
-def test_the_record_beside_the_adapter_tells_how_it_was_made(trained: tuple[Path, TrainingRecord]) -> None:
+def test_the_record_beside_the_adapter_describes_the_training(trained: tuple[Path, TrainingRecord]) -> None:
     out, record = trained
     kept = msgspec.json.decode((out / "training.json").read_bytes(), type=TrainingRecord)
     assert kept == record
@@ -95,13 +95,13 @@ def test_the_record_beside_the_adapter_tells_how_it_was_made(trained: tuple[Path
     assert sorted(path.name for path in out.iterdir()) == ["adapter_config.json", WEIGHTS, "training.json"]
 
 
-def test_the_record_is_no_part_of_the_adapters_identity(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
+def test_the_record_is_not_part_of_the_adapters_identity(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
     copy = tmp_path / "mine"
     shutil.copytree(trained[0], copy, ignore=shutil.ignore_patterns("training.json"))
     assert identify(f"{DEFAULT_MODEL}+{copy}") == identify(f"{DEFAULT_MODEL}+{trained[0]}")
 
 
-def test_the_same_seed_gives_the_same_weights_even_when_it_was_ended_half_way(
+def test_the_same_seed_gives_the_same_weights_even_when_resumed(
     trained: tuple[Path, TrainingRecord], tmp_path: Path
 ) -> None:
     def end(progress: TrainingProgress) -> None:
@@ -135,9 +135,9 @@ def test_another_seed_gives_other_weights(trained: tuple[Path, TrainingRecord], 
     assert (tmp_path / WEIGHTS).read_bytes() != (trained[0] / WEIGHTS).read_bytes()
 
 
-def test_a_damaged_state_is_not_gone_on_from(tmp_path: Path) -> None:
+def test_a_training_does_not_resume_from_a_damaged_state(tmp_path: Path) -> None:
     (tmp_path / "unfinished.pt").write_bytes(b"nothing of ours")
-    with pytest.raises(TrainingFailed, match="remove it to begin anew"):
+    with pytest.raises(TrainingFailed, match="remove it to start again"):
         train_adapter(DOCUMENTS, tmp_path, recipe=RECIPE)
 
 
@@ -151,19 +151,19 @@ def test_what_is_held_out_is_measured_and_not_learnt(tmp_path: Path) -> None:
     assert all(point.found is not None for point in record.curve)
 
 
-def test_too_little_to_learn_from_is_said(tmp_path: Path) -> None:
-    with pytest.raises(TrainingFailed, match="queries for 1 documents"):
+def test_too_few_documents_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingFailed, match="at least 4 documents with queries; 1 given"):
         train_adapter(DOCUMENTS[:1], tmp_path, recipe=RECIPE)
 
 
-def test_a_model_without_layers_to_adapt_is_said(tmp_path: Path) -> None:
+def test_a_model_without_layers_to_adapt_is_refused(tmp_path: Path) -> None:
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "word": 1}, unk_token="[UNK]"))
     SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)]).save(str(tmp_path / "static"))
     with pytest.raises(TrainingFailed, match="cannot be adapted"):
         train_adapter(DOCUMENTS, tmp_path / "out", model=str(tmp_path / "static"), recipe=RECIPE)
 
 
-def test_an_adapter_is_not_put_on_an_adapter(tmp_path: Path) -> None:
+def test_a_model_with_an_adapter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match="has an adapter already"):
         train_adapter(DOCUMENTS, tmp_path, model=f"{DEFAULT_MODEL}+skills", recipe=RECIPE)
 
@@ -177,7 +177,7 @@ def test_every_text_is_in_a_step_once_and_no_group_holds_duplicates(size: int, g
     assert sorted(order.tolist()) == list(range(size))
 
 
-def test_what_is_mistaken_for_each_other_comes_together() -> None:
+def test_documents_that_are_easily_confused_share_a_group() -> None:
     alike = np.repeat(np.arange(8), 2)
     mistaken = (alike[:, None] == alike).astype(np.float32)
     order = grouped_order(mistaken, np.zeros((16, 16), bool), group_size=2, random=np.random.default_rng(1))
@@ -227,9 +227,9 @@ def test_a_mean_of_adapters_changes_each_layer_by_the_mean(
     assert identify(f"{DEFAULT_MODEL}+{tmp_path / 'mean'}") == before
 
 
-def test_adapters_that_do_not_fit_together_have_no_mean(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
+def test_adapters_that_do_not_match_are_refused(trained: tuple[Path, TrainingRecord], tmp_path: Path) -> None:
     one, _ = trained
-    with pytest.raises(TrainingFailed, match="2 adapters or more"):
+    with pytest.raises(TrainingFailed, match="at least 2 adapters; 1 given"):
         average_adapters([one], tmp_path / "mean")
     with pytest.raises(TrainingFailed, match="cannot be read"):
         average_adapters([one, tmp_path / "nothing"], tmp_path / "mean")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -217,3 +218,14 @@ def test_a_word_that_fits_a_chunk_is_not_cut(body: str) -> None:
     for word in re.finditer(r"(?<!\S)[A-Za-z]+(?!\S)", whole.body):
         if len(word[0]) <= CHUNK_CHARS:
             assert not borders & set(range(word.start() + 1, word.end()))
+
+
+def test_a_document_of_very_many_paragraphs_is_cut_within_little_memory() -> None:
+    whole = document("a\n\n" * 20_000)
+    tracemalloc.start()
+    chunks = split(whole)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(chunks) <= MAX_CHUNKS
+    # The chunks themselves are a copy of the body.
+    assert peak_bytes < 4 * len(whole.body)

@@ -50,7 +50,7 @@ def test_other_encodings_are_not_taken_for_windows_1252(raw: bytes) -> None:
     decoded = decode(b"---\nname: a\n---\n" + raw)
     assert decoded.text.startswith("---\nname: a\n---\n")
     assert "\ufffd" in decoded.text
-    assert decoded.problem == "Some of the document is not valid text in its encoding; it reads as \ufffd."
+    assert decoded.problem == "Some bytes are not valid in the encoding of the document; they were replaced by U+FFFD."
 
 
 def test_a_damaged_byte_among_utf8_costs_only_itself() -> None:

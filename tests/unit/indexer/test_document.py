@@ -84,7 +84,9 @@ class TestEncoding:
     def test_bytes_of_no_known_encoding_are_replaced_and_reported(self) -> None:
         document = parse("---\nname: a\ndescription: caf\u00e9 ".encode() + b"\xff\n---\n")
         assert document.description == "café \ufffd"
-        assert document.problems == ("Some of the document is not valid text in its encoding; it reads as \ufffd.",)
+        assert document.problems == (
+            "Some bytes are not valid in the encoding of the document; they were replaced by U+FFFD.",
+        )
 
     def test_utf16_with_its_mark_is_read_and_reported(self) -> None:
         document = parse(WELL_FORMED.encode("utf-16"))
@@ -99,7 +101,7 @@ class TestEncoding:
     def test_control_characters_become_spaces_and_are_reported(self) -> None:
         document = parse(WELL_FORMED.replace("square", "\x1b[31msquare\x85"))
         assert document.description == "Folds a crane from one  [31msquare  of paper."
-        assert document.problems == ("The document holds control characters; they were made spaces (4).",)
+        assert document.problems == ("The document contains control characters; they were replaced by spaces (4).",)
 
     def test_control_characters_that_yaml_escapes_bring_in_become_spaces(self) -> None:
         assert with_frontmatter(r'name: "a\0b\e[0m"').skill_name == "a b [0m"
@@ -124,19 +126,19 @@ class TestMissingParts:
         assert document.skill_name == "paper-folding"
         assert document.description == "Folding paper. Turns squares into birds."
         assert document.problems == (
-            "There is no frontmatter: the folder gives the name and the text the description.",
+            "There is no frontmatter; the name is taken from the folder and the description from the text.",
         )
 
     def test_a_missing_name_is_the_folders(self) -> None:
         document = with_frontmatter("description: Folds.")
         assert document.skill_name == "paper-folding"
-        assert document.problems == ("The frontmatter has no name; the folder's name is used.",)
+        assert document.problems == ("The frontmatter has no name; the folder's name was used.",)
 
     @pytest.mark.parametrize("empty", ["", "~", "null", "''", "[]"])
     def test_an_empty_description_is_missing(self, empty: str) -> None:
         document = with_frontmatter(f"name: a\ndescription: {empty}", "# Cranes\n\nHow to fold them.")
         assert document.description == "Cranes. How to fold them."
-        assert document.problems == ("The frontmatter has no description; the beginning of the text is used.",)
+        assert document.problems == ("The frontmatter has no description; the beginning of the text was used.",)
 
     def test_a_description_from_the_text_passes_over_code(self) -> None:
         assert parse("```\ncode\n\ncode\n```\n\nProse.").description == "Prose."
@@ -209,11 +211,11 @@ class TestInvalidYaml:
     def test_repeated_keys_are_reported_and_the_last_counts(self) -> None:
         document = with_frontmatter("name: a\nname: b\ndescription: c")
         assert document.skill_name == "b"
-        assert document.problems == ("The frontmatter gives 'name' more than once; the last one counts.",)
+        assert document.problems == ("The frontmatter gives 'name' more than once; the last value was used.",)
 
     def test_of_many_repeated_keys_three_are_named(self) -> None:
         document = with_frontmatter("name: a\ndescription: b\n" + "\n".join(f"k{i}: 1\nk{i}: 2" for i in range(9)))
-        assert document.problems == ("The frontmatter gives 'k0', 'k1', 'k2' more than once; the last one counts.",)
+        assert document.problems == ("The frontmatter gives 'k0', 'k1', 'k2' more than once; the last value was used.",)
 
     def test_deep_nesting_is_refused_and_the_rest_is_read(self) -> None:
         document = with_frontmatter(f"name: a\ndescription: b\nx: {'[' * 5_000}{']' * 5_000}")
@@ -233,7 +235,7 @@ class TestInvalidYaml:
         assert (document.skill_name, document.description, document.license) == ("a", "b", "MIT")
         assert len(document.metadata["x"]) < 17_000
         assert document.problems == (
-            "The frontmatter is very long; 16 KiB of a value are read.",
+            "The frontmatter is very long; only 16 KiB of each value were read.",
             "The frontmatter is not valid YAML (it is longer than 64 KiB); it was read line by line.",
         )
 
@@ -304,13 +306,13 @@ class TestFrontmatterBorders:
         assert document.skill_name == "a"
         assert len(document.problems) == 1
         assert "gives 'name' in several spellings" in document.problems[0]
-        assert document.problems[0].endswith("'name' counts.")
+        assert document.problems[0].endswith("'name' is used.")
 
     def test_an_empty_key_gives_way_to_its_other_spelling(self) -> None:
         document = with_frontmatter("name: a\ndescription:\nDescription: b")
         assert document.description == "b"
         assert len(document.problems) == 1
-        assert document.problems[0].endswith("('description', 'Description'); 'Description' counts.")
+        assert document.problems[0].endswith("('description', 'Description'); 'Description' is used.")
 
 
 class TestValues:
@@ -322,7 +324,7 @@ class TestValues:
     def test_a_description_that_is_a_list_is_read_as_text(self) -> None:
         document = with_frontmatter("name: a\ndescription:\n  - folds\n  - unfolds")
         assert document.description == "folds, unfolds"
-        assert document.problems == ("The description is not text; it was read as if it were.",)
+        assert document.problems == ("The description is a list or a mapping; it was read as text.",)
 
     def test_white_space_in_a_name_is_collapsed(self) -> None:
         assert with_frontmatter('name: "  Fold \\n a\\u3000crane "').skill_name == "Fold a crane"
@@ -330,9 +332,7 @@ class TestValues:
     def test_a_name_that_is_not_normalised_is_reported(self) -> None:
         document = with_frontmatter("name: fu\u0308r\ndescription: b")
         assert document.skill_name == "f\u00fcr"
-        assert document.problems == (
-            "The name was normalised (invisible characters, Unicode form); it is read as 'f\u00fcr'.",
-        )
+        assert document.problems == ("The name was normalised (invisible characters, Unicode form) to 'f\u00fcr'.",)
 
     @pytest.mark.parametrize("character", ["\u200b", "\u202e", "\u2066", "\ufeff", "\u00ad", "\U000e0041"])
     @pytest.mark.parametrize("form", ["a{}b", '"a{}b"', '"a{escape}b"'])
@@ -348,12 +348,12 @@ class TestValues:
     def test_a_name_is_cut_at_200_characters(self) -> None:
         document = with_frontmatter(f"name: {'n' * 300}\ndescription: b")
         assert document.skill_name == "n" * 200
-        assert document.problems == ("The name is too long; its first 200 characters are kept.",)
+        assert document.problems == ("The name is too long; its first 200 characters were kept.",)
 
     def test_a_description_is_cut_at_10000_characters(self) -> None:
         document = with_frontmatter(f"name: a\ndescription: {'d' * 10_001}")
         assert document.description == "d" * 10_000
-        assert document.problems == ("The description is too long; its first 10,000 characters are kept.",)
+        assert document.problems == ("The description is too long; its first 10,000 characters were kept.",)
 
     def test_the_metadata_category_comes_before_the_top_level_one(self) -> None:
         assert with_frontmatter("name: a\ncategory: top\nmetadata: {category: inner}").category == "inner"
@@ -372,7 +372,7 @@ class TestValues:
     def test_metadata_that_is_not_a_mapping_is_kept_as_text_and_reported(self) -> None:
         document = with_frontmatter("name: a\ndescription: b\nmetadata: just text")
         assert document.metadata == {"metadata": "just text"}
-        assert document.problems == ("The metadata does not consist of keys and values; it is kept as text.",)
+        assert document.problems == ("The metadata is not a mapping; it was kept as text.",)
 
 
 class TestReading:
@@ -408,7 +408,7 @@ class TestReading:
         folder = tmp_path / "root" / "skill"
         folder.mkdir(parents=True)
         (folder / "SKILL.md").symlink_to(target.format(tmp_path))
-        with pytest.raises(UnparsableDocument, match="it is a link that leads out of its root"):
+        with pytest.raises(UnparsableDocument, match="the link leads out of the root"):
             read_bytes(Found(path=str(folder / "SKILL.md"), root=str(tmp_path / "root")))
 
     @pytest.mark.parametrize("target", ["../.shared/SKILL.md", "README.md", "{}/root/.shared/SKILL.md"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from indexer.frontmatter import Frontmatter, read_frontmatter
@@ -9,9 +11,9 @@ from indexer.frontmatter import Frontmatter, read_frontmatter
 KEYS = "name: frogs\ndescription: Fold paper frogs.\n"
 BLOCK = f"---\n{KEYS}---\n"
 LATE = "The frontmatter does not start on the first line."
-KEPT = "The frontmatter has ' #' in a value without quotes, which YAML takes for a comment; the text is kept."
-INVISIBLE = "The frontmatter holds invisible characters or unusual spaces; they were removed."
-IN_CODE = "The frontmatter stands in a code block."
+KEPT = "A value without quotes contains ' #', which starts a comment in YAML; its text was kept."
+INVISIBLE = "The frontmatter contains invisible characters or unusual spaces; they were removed."
+IN_CODE = "The frontmatter is inside a code block."
 
 
 def read_block(block: str) -> Frontmatter:
@@ -70,7 +72,7 @@ class TestHashes:
     def test_a_comment_behind_the_name_is_left_out_and_reported(self) -> None:
         read = read_block("name: fold-crane # the name\ndescription: b")
         assert read.values["name"] == "fold-crane"
-        assert read.problems == ("What follows ' #' in the name is a comment in YAML; it is left out.",)
+        assert read.problems == ("The text after ' #' in the name is a YAML comment; it was left out.",)
 
     def test_a_number_in_the_name_is_kept(self) -> None:
         assert read_block("name: issue #12 helper").values["name"] == "issue #12 helper"
@@ -259,14 +261,14 @@ class TestCharacters:
     def test_unusual_colons_and_quotes_are_understood(self, block: str) -> None:
         read = read_block(block)
         assert read.values == {"name": "折り紙", "description": "折る。"}
-        assert read.problems == ("The frontmatter has unusual colons, spaces or quotes; they were read as plain ones.",)
+        assert read.problems == ("The frontmatter has unusual colons, spaces or quotes; they were corrected.",)
 
     def test_an_address_is_no_key(self) -> None:
         assert read_block("name: a\ndescription: b\nlicense: https://x").values["license"] == "https://x"
 
 
 class TestRepeatedAndLong:
-    TWICE = "The frontmatter gives 'description' more than once; the last one counts."
+    TWICE = "The frontmatter gives 'description' more than once; the last value was used."
 
     def test_a_key_that_is_repeated_in_a_block_that_is_no_yaml_is_reported(self) -> None:
         read = read_block("name: a: b\ndescription: one\ndescription: two")
@@ -285,7 +287,17 @@ class TestRepeatedAndLong:
         assert str(read.values["description"]).startswith("words words")
         assert len(str(read.values["description"])) > 10_000
         assert read.values["name"] == "a"
-        assert "The frontmatter is very long; 16 KiB of a value are read." in read.problems
+        assert "The frontmatter is very long; only 16 KiB of each value were read." in read.problems
 
     def test_text_between_two_quoted_parts_is_kept(self) -> None:
         assert read_block('description: "Folds" and "unfolds"').values["description"] == '"Folds" and "unfolds"'
+
+
+@pytest.mark.parametrize("start", ["", "---\nname: a\n---\n"])
+def test_hundreds_of_thousands_of_blank_lines_take_little_memory(start: str) -> None:
+    text = start + "\n" * 400_000 + "x"
+    tracemalloc.start()
+    read_frontmatter(text)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 20 * 1024 * 1024

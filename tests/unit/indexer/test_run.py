@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from embeddings.hashing import HashingEncoder
 from indexer.chunks import CHUNKS_SCHEMA
-from indexer.discovery import RootNotFound
+from indexer.discovery import Found, RootNotFound
+from indexer.document import SkillDocument, parse_document
 from indexer.report import IndexReport
 from indexer.run import BATCH, run_index
 from store.contract.tracking import NewInvocation, NewOutcome
@@ -296,6 +298,22 @@ def test_an_index_without_chunks_serves_until_one_with_them_is_whole(
     run_index(store, source, [root])
     assert all(len(chunks_of(store, source, name, "steps")) == 1 for name in names(store))
     assert store.check() == []
+
+
+def test_a_document_that_was_read_by_other_rules_is_read_again(
+    store: Store, source: CountingSource, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_badly(raw: bytes, found: Found) -> SkillDocument:
+        return msgspec.structs.replace(parse_document(raw, found), description="read badly", problems=("bad",))
+
+    with monkeypatch.context() as before:
+        before.setattr("indexer.run.CHUNKS_SCHEMA", CHUNKS_SCHEMA - 1)
+        before.setattr("indexer.run.parse_document", read_badly)
+        run_index(store, source, [root])
+    assert store.skill("fix-types").description == "read badly"
+    report = run_index(store, source, [root])
+    assert store.skill("fix-types").description == "fix-types does useful things"
+    assert report.repaired == []
 
 
 def test_a_check_names_chunk_vectors_that_belong_to_no_document(
