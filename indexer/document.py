@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from indexer.discovery import Found
+from indexer.discovery import Found, is_where_it_was_found
 from indexer.frontmatter import Value, read_frontmatter, replace_control_characters
 from indexer.markdown import read_lines
 from indexer.naming import MAX_NAME_CHARS, normalise_name
@@ -121,6 +121,8 @@ def read_bytes(found: Found) -> bytes:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise UnparsableDocument(found.path, "it is not a regular file")
+            if not is_where_it_was_found(found, status):
+                raise UnparsableDocument(found.path, "it was replaced by a link that leads out of the root")
             _check_size(status.st_size, found.path)
             raw = file.read()
     except OSError as error:
@@ -158,15 +160,17 @@ def parse_document(raw: bytes, found: Found) -> SkillDocument:
     values = _by_plain_key(frontmatter.values)
     if not frontmatter.body and not _text(values.get("name")) and not _text(values.get("description")):
         raise UnparsableDocument(found.path, "it is empty")
-    folder = Path(found.path).parent.name
-    if not frontmatter.present:
+    folder = found.flat_name or Path(found.path).parent.name
+    if not frontmatter.present and found.flat_name is None:
         problems.append("There is no frontmatter: the folder gives the name and the text the description.")
     metadata = _read_metadata(frontmatter.values, problems)
     return SkillDocument(
         path=found.path,
         root=found.root,
         folder=folder,
-        skill_name=_read_name(values, folder, problems, frontmatter_present=frontmatter.present),
+        skill_name=_read_name(
+            values, folder, problems, frontmatter_present=frontmatter.present and found.flat_name is None
+        ),
         description=_read_description(values, frontmatter.body, problems, frontmatter_present=frontmatter.present),
         body=frontmatter.body,
         category=_read_category(metadata, values),
