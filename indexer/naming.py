@@ -15,13 +15,15 @@ from typing import Literal
 
 import msgspec
 
+from indexer.editions import Editions, is_version_name
 from indexer.frontmatter import replace_control_characters
 
 MAX_NAME_CHARS = 200
 MAX_QUALIFIERS = 4
 
-# Names of folders that hold skills of everybody and so distinguish nothing; hidden ones (`.claude`) do neither.
-_CONTAINERS = frozenset({"skill", "skills"})
+# Names of folders that hold everybody's skills and so distinguish nothing. Neither do hidden folders (`.claude`) and
+# those that are named after a version.
+_CONTAINERS = frozenset({"commands", "skill", "skills"})
 
 # Invisible and direction-changing characters let two names look the same, or one name look like another.
 _INVISIBLE = re.compile(r"[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -82,6 +84,32 @@ def normalise_name(text: str) -> str:
     visible = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
     spaced, _ = replace_control_characters(visible)
     return " ".join(spaced.split())[:MAX_NAME_CHARS].rstrip()
+
+
+def settle_editions(
+    documents: Sequence[Claim], previous: Mapping[str, Assigned], editions: Editions
+) -> tuple[list[Claim], dict[str, Assigned]]:
+    """Return the claims and the names held before, as `assign_names` needs them where editions of one skill exist.
+
+    Older versions make no claim, worktrees and copies of a checkout come last, and the edition that counts takes over
+    the best name that any of them held: its declared name before a qualified one.
+    """
+    claims = {claim.path: claim for claim in documents if claim.path not in editions.superseded}
+    later = set(editions.later)
+    ordered = [claim for claim in claims.values() if claim.path not in later]
+    ordered += [claim for claim in claims.values() if claim.path in later]
+    held = dict(previous)
+    for path, others in editions.heirs.items():
+        holders = [each for each in (path, *others) if each in held]
+        if path not in claims or not holders:
+            continue
+        best = next((each for each in holders if held[each].name == claims[path].name), holders[0])
+        name = held.pop(best)
+        held.pop(path, None)
+        held[path] = name
+    for path in editions.superseded:
+        held.pop(path, None)
+    return ordered, held
 
 
 def assign_names(documents: Sequence[Claim], previous: Mapping[str, Assigned]) -> list[Named]:
@@ -187,7 +215,7 @@ def _distinguishing_folders(document: Claim) -> list[str]:
     said = {_plain(document.name), ""}
     folders = []
     for name in names:
-        if name.startswith(".") or name.casefold() in _CONTAINERS or _plain(name) in said:
+        if name.startswith(".") or name.casefold() in _CONTAINERS or is_version_name(name) or _plain(name) in said:
             continue
         folders.append(name)
     return folders
