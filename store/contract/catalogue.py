@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -77,6 +78,8 @@ class DocumentState(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: str
     copies: list[str]
     problems: list[str]
+    stamp: str
+    """What the file system said of the file when it was indexed; empty when that is not known."""
     embedded: bool
     """Whether the generation that is being written has a vector of exactly this content."""
 
@@ -85,7 +88,8 @@ class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
     """One document as the indexer hands it over.
 
     `vector` is float32 (dimension,); `chunk_vectors` is float32 (chunks, dimension), those of the first body chunks of
-    `chunks`, in order. All are L2-normalised.
+    `chunks`, in order. All are L2-normalised. `renamed_from` is the name under which the same document was served
+    before, where the store cannot see that from the path or the content. `stamp` is kept as it is.
     """
 
     skill_name: str
@@ -103,6 +107,8 @@ class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
     problems: list[str] = []
     copies: list[str] = []
+    stamp: str = ""
+    renamed_from: str | None = None
     chunks: list[Chunk]
     vector: NDArray[np.float32]
     chunk_vectors: NDArray[np.float32] | None = None
@@ -176,9 +182,10 @@ class Catalogue(Protocol):
     def write_document(self, document: DocumentWrite, generation: int) -> int:
         """Add or replace one document, with its chunks, text and vectors, as one unit; return the skill's id.
 
-        A skill of that name keeps its id, versions and history, also when it had been removed; another document
-        that was served under the name or from the path makes way. Raises `InvalidRecord` when a vector does not
-        have the generation's dimension.
+        A skill of that name keeps its id, versions and history, also when it had been removed. Another document that
+        was served under the name or from the path makes way; what was served from the path under another name counts
+        as the same skill before it was renamed, and so does `renamed_from`. Raises `InvalidRecord` when a vector does
+        not have the generation's dimension.
         """
 
     def update_document(
@@ -188,6 +195,9 @@ class Catalogue(Protocol):
 
         Another document that was served from there is served again once it has a place of its own.
         """
+
+    def note_stamps(self, stamps: Mapping[int, str]) -> None:
+        """Record what the file system says of unchanged documents, by skill id."""
 
     def remove_document(self, skill_id: int) -> None:
         """Stop serving a document; its row, versions and history stay. Removing it again changes nothing."""
@@ -205,7 +215,14 @@ class Catalogue(Protocol):
         """Keep a finished index run."""
 
     def last_run(self) -> IndexRun | None:
-        """Return the index run that finished last."""
+        """Return the index run that was recorded last, whatever its times say."""
 
     def roots(self) -> list[str]:
         """Return the roots of the last run, in their order of precedence; empty before the first."""
+
+    def index_turn(self, should_stop: Callable[[], bool] = ...) -> AbstractContextManager[bool]:
+        """Keep every other index run out, in this process and others, while the context is open.
+
+        Entering waits until no other run has its turn, or until `should_stop` returns True; the context's value tells
+        whether it is this run's turn.
+        """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import apsw
@@ -22,6 +23,7 @@ from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.chunk_vectors import forget_generation_chunks, forget_skill_chunks, write_chunks
 from store.sqlite.database import Database
 from store.sqlite.fulltext import searchable
+from store.sqlite.index_lock import take_turn
 from store.sqlite.rows import encode, one, record, require_same, rows, value
 
 _SKILL_COLUMNS: Final = """
@@ -53,7 +55,7 @@ ORDER BY s.skill_name, c.ordinal
 """
 _DOCUMENTS: Final = f"""
 SELECT s.id, s.skill_name, s.declared_name, s.document_path, s.root, s.content_hash, s.copies, s.problems,
-       e.content_hash IS s.content_hash
+       s.file_stamp, e.content_hash IS s.content_hash
 FROM skills s LEFT JOIN skill_embedded e ON e.skill_id = s.id AND e.generation = ?
 WHERE {_SERVED} ORDER BY s.document_path
 """
@@ -74,22 +76,22 @@ _SET_STATUS: Final = (
 _NEXT_SEQ: Final = "SELECT coalesce(max(index_seq), 0) + 1 FROM skills"
 _WRITE_SKILL: Final = """
 INSERT INTO skills(skill_name, declared_name, category, description, document_path, root, content_hash, license,
-                   compatibility, allowed_tools, metadata, problems, copies, index_seq, first_indexed_at,
+                   compatibility, allowed_tools, metadata, problems, copies, file_stamp, index_seq, first_indexed_at,
                    last_indexed_at)
 VALUES (:skill_name, :declared_name, :category, :description, :document_path, :root, :content_hash, :license,
-        :compatibility, :allowed_tools, :metadata, :problems, :copies, :seq, :now, :now)
+        :compatibility, :allowed_tools, :metadata, :problems, :copies, :file_stamp, :seq, :now, :now)
 ON CONFLICT (skill_name) DO UPDATE SET
     declared_name = excluded.declared_name, category = coalesce(excluded.category, category),
     description = excluded.description, document_path = excluded.document_path, root = excluded.root,
     content_hash = excluded.content_hash, license = excluded.license, compatibility = excluded.compatibility,
     allowed_tools = excluded.allowed_tools, metadata = excluded.metadata, problems = excluded.problems,
-    copies = excluded.copies, index_seq = excluded.index_seq,
+    copies = excluded.copies, file_stamp = excluded.file_stamp, index_seq = excluded.index_seq,
     first_indexed_at = coalesce(first_indexed_at, excluded.first_indexed_at),
     last_indexed_at = excluded.last_indexed_at, removed_at = NULL
 RETURNING id
 """
 _OTHER_AT_PATH: Final = """
-SELECT id FROM skills WHERE document_path = ? AND skill_name <> ? AND removed_at IS NULL
+SELECT id, skill_name FROM skills WHERE document_path = ? AND skill_name <> ? AND removed_at IS NULL
 """
 _WRITE_VERSION: Final = """
 INSERT INTO skill_version(skill_id, content_hash, size_bytes, first_indexed_at, last_indexed_at)
@@ -117,15 +119,15 @@ UPDATE skills SET document_path = ?, root = ?, copies = ?, problems = ?,
 WHERE id = ?
 """
 _REMOVE: Final = "UPDATE skills SET removed_at = ?, index_seq = ? WHERE id = ? AND removed_at IS NULL"
+_NOTE_STAMP: Final = "UPDATE skills SET file_stamp = ? WHERE id = ?"
+# Replaced rather than kept, so that whoever follows renames is told again when a skill goes back to an earlier name.
+_NOTE_RENAME: Final = "INSERT OR REPLACE INTO skill_rename(old_name, new_name) VALUES (?, ?)"
 _RUN: Final = "SELECT id, started_at, finished_at, roots, report FROM index_run WHERE id = ?"
 _ADD_RUN: Final = "INSERT INTO index_run(id, started_at, finished_at, roots, report) VALUES (?, ?, ?, ?, ?)"
-_LAST_RUN: Final = """
-SELECT id, started_at, finished_at, roots, report FROM index_run ORDER BY finished_at DESC, rowid DESC LIMIT 1
-"""
-# The newest runs tell what changed lately; older ones are of no use and would grow without bound.
-_FORGET_RUNS: Final = """
-DELETE FROM index_run WHERE id NOT IN (SELECT id FROM index_run ORDER BY finished_at DESC LIMIT 50)
-"""
+# By number, never by time: a run under a clock that was ahead must not stay the last one.
+_LAST_RUN: Final = "SELECT id, started_at, finished_at, roots, report FROM index_run ORDER BY seq DESC LIMIT 1"
+# Only recent runs are of use.
+_FORGET_RUNS: Final = "DELETE FROM index_run WHERE seq <= (SELECT max(seq) FROM index_run) - 50"
 
 _RUN_JSON: Final = frozenset({"roots", "report"})
 
@@ -237,9 +239,13 @@ class SqliteCatalogue:
         def unit(connection: apsw.Connection) -> int:
             table = _vector_table(connection, generation, document)
             now = self._db.now()
-            for (other,) in rows(connection, _OTHER_AT_PATH, (document.document_path, document.skill_name)):
+            former = [] if document.renamed_from is None else [document.renamed_from]
+            for other, name in rows(connection, _OTHER_AT_PATH, (document.document_path, document.skill_name)):
                 _remove(connection, other, now)
+                former.append(name)
             skill_id = int(value(connection, _WRITE_SKILL, _skill_bindings(connection, document, now)))
+            for name in dict.fromkeys(former):
+                connection.execute(_NOTE_RENAME, (name, document.skill_name))
             connection.execute(_WRITE_VERSION, (skill_id, document.content_hash, document.size_bytes, now))
             connection.execute(_DROP_CHUNKS, (skill_id,))
             connection.executemany(
@@ -274,6 +280,11 @@ class SqliteCatalogue:
             connection.execute(_UPDATE_PLACE, (*place, seq, skill_id))
 
         self._db.write("update_document", unit)
+
+    def note_stamps(self, stamps: Mapping[int, str]) -> None:
+        noted = [(stamp, skill_id) for skill_id, stamp in stamps.items()]
+        if noted:
+            self._db.write("note_stamps", lambda connection: connection.executemany(_NOTE_STAMP, noted).fetchall())
 
     def remove_document(self, skill_id: int) -> None:
         self._db.write("remove_document", lambda connection: _remove(connection, skill_id, self._db.now()))
@@ -317,6 +328,11 @@ class SqliteCatalogue:
     def roots(self) -> list[str]:
         run = self.last_run()
         return run.roots if run else []
+
+    @contextmanager
+    def index_turn(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+        with take_turn(self._db.path, should_stop) as taken:
+            yield taken
 
 
 def _generation(connection: apsw.Connection, status: str) -> Generation | None:
@@ -391,6 +407,7 @@ def _skill_bindings(connection: apsw.Connection, document: DocumentWrite, now: s
         "metadata": encode(document.metadata),
         "problems": encode(document.problems),
         "copies": encode(document.copies),
+        "file_stamp": document.stamp,
         "seq": value(connection, _NEXT_SEQ),
         "now": now,
     }
