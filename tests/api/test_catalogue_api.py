@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,46 @@ def test_a_root_that_does_not_exist_is_refused(client: Client) -> None:
     answer = client.post("/api/index", json={"roots": ["/no/such/folder"]})
     assert answer.status_code == 422
     assert "/no/such/folder" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["loop", "x" * 5_000, "a\x00b"])
+def test_a_root_that_cannot_be_looked_at_is_refused(client: Client, root: Path, path: str) -> None:
+    (root / "loop").symlink_to("loop")
+    assert client.post("/api/index", json={"roots": [f"{root}/{path}"]}).status_code == 422
+
+
+def test_an_empty_root_is_refused(client: Client) -> None:
+    assert client.post("/api/index", json={"roots": [""]}).status_code in {400, 422}
+
+
+def test_a_job_over_a_root_that_cannot_be_read_ends_and_the_next_one_starts(
+    client: Client, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = Path.stat
+
+    def refusing(path: Path, **options: bool) -> os.stat_result:
+        if path == root:
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    with monkeypatch.context() as closed:
+        closed.setattr(Path, "stat", refusing)
+        job = wait_for(client, client.post("/api/index", json={}).json()["id"])
+    assert job["status"] == "done"
+    assert [(each["status"], each["reason"]) for each in job["report"]["roots"]] == [
+        ("unreachable", "permission denied")
+    ]
+    assert client.get("/api/index/status").json()["served"] == 4
+    assert client.post("/api/index", json={}).status_code == 202
+
+
+def test_a_job_that_meets_a_fault_of_ours_ends_as_failed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("service.catalogue.indexing.run_index", broken)
+    job = wait_for(client, client.post("/api/index", json={}).json()["id"])
+    assert (job["status"], job["error"]) == ("failed", "internal error: RuntimeError")
 
 
 def test_health_names_what_answers(client: Client) -> None:
