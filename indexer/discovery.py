@@ -43,6 +43,9 @@ SKIPPED_FOLDERS = frozenset(
 # to a home folder or to `/usr` has more.
 MAX_LINKED_FOLDERS: Final = 10_000
 
+# Where there are processes and devices, and no files.
+_SYSTEM_FOLDERS: Final = ("/dev", "/proc", "/sys")
+
 # A virtual environment may have any name; this file in it does not.
 _VIRTUAL_ENVIRONMENT_MARK = "pyvenv.cfg"
 
@@ -225,8 +228,11 @@ def is_document_name(name: str) -> bool:
 
 
 def real_path(path: Path | str) -> str:
-    """Return the absolute path without links, as far as it exists. Raises nothing but `ValueError` for a NUL byte."""
-    return os.path.realpath(path)
+    """Return the absolute path without links, as far as these can be read. Raises `ValueError` for a NUL byte."""
+    try:
+        return os.path.realpath(path)
+    except OSError:  # a link that may not be read, such as another user's in /proc
+        return os.path.abspath(path)  # noqa: PTH100  nothing is asked of the file system again
 
 
 def resolve_root(root: Path) -> str:
@@ -344,7 +350,9 @@ def _step_into(entry: os.DirEntry[str], folder: _Folder, root: str, *, in_skill:
     if in_skill:
         return None
     reason = None
-    if _is_within(root, target):
+    if any(_is_within(target, system) for system in _SYSTEM_FOLDERS):
+        reason = "the link leads to the system's own files, so it is not followed"
+    elif _is_within(root, target):
         reason = "the link leads to a folder that contains the root, so it is not followed"
     elif folder.bound != root:
         reason = "the link leads out of a folder that was itself reached by a link; index its target as a root"

@@ -1,7 +1,7 @@
-"""One index run: compare the roots with the store, and do only what differs.
+"""One index run: compare the roots with the store, and write only what differs.
 
-Content hashes decide. Every document is written as one unit, with what is needed to see that it is done, so a run
-that is killed anywhere is finished by the next one.
+Documents are compared by content hash. Each is written in one transaction together with the record that it was
+embedded, so the next run finishes one that was killed at any point.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _TELLING_CHARS: Final = 40
 
 
 class EncoderSource(Protocol):
-    """Knows which model will embed, and loads it only when there is something to embed."""
+    """Knows which model is used, and loads it only when there is something to embed."""
 
     @property
     def model_id(self) -> str:
@@ -60,7 +60,7 @@ class EncoderSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Scanned:
-    """A document as it lies on disk; what it says is read again when it is indexed, so that a scan stays small."""
+    """A document on disk, without its text, which is read again for indexing: so a scan needs little memory."""
 
     found: Found
     content_hash: str
@@ -79,20 +79,20 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A document that was read and cut, ready to be embedded."""
+    """A document that was read and split, ready to be embedded."""
 
     work: _Work
     document: SkillDocument
     chunks: list[Chunk]
 
     def texts(self) -> list[str]:
-        """Return what is embedded: the text that stands for the whole document, then those of its first chunks."""
+        """Return the texts to embed: one for the whole document, then those of its first chunks."""
         return [embedded_text(self.document), *chunk_texts(self.document, self.chunks)]
 
 
 @dataclass(slots=True)
 class _Plan:
-    """What must be done."""
+    """What a run has to do."""
 
     work: list[_Work] = field(default_factory=list)
     place: list[tuple[DocumentState, Found]] = field(default_factory=list)
@@ -251,7 +251,7 @@ class _Run:
         return found
 
     def _known_generation(self) -> Generation | None:
-        """Return the generation to write to when it exists already, so that the model need not be loaded."""
+        """Return the generation to write to if it exists already, so that the model need not be loaded."""
         for generation in (self._store.live_generation(), self._store.building_generation()):
             if generation and (generation.model_id, generation.chunks_schema) == (self._source.model_id, CHUNKS_SCHEMA):
                 return self._store.open_generation(self._source.model_id, generation.dimension, CHUNKS_SCHEMA)
@@ -279,7 +279,7 @@ class _Run:
         claims = [
             Claim(path=path, name=each.declared_name, content_hash=each.content_hash) for path, each in scanned.items()
         ]
-        # What this run does not look at, or cannot read, still holds its name.
+        # Documents that this run does not look at, or cannot read, keep their names.
         claims += [
             Claim(path=path, name=state.declared_name, content_hash=state.content_hash)
             for path, state in states.items()
@@ -352,7 +352,7 @@ class _Run:
         self._left = {text: same[0] for text, same in texts.items() if len(same) == 1}
 
     def _index(self, plan: _Plan) -> Generation:
-        # The first time a model is used it is exported, which takes a while.
+        # A model is exported when it is used for the first time, which takes a while.
         self._on_progress(Progress(stage="loading model", done=0, total=None))
         encoder = self._source.load()
         generation = self._store.open_generation(self._source.model_id, encoder.dimension, CHUNKS_SCHEMA)
@@ -362,10 +362,10 @@ class _Run:
             for start in range(0, len(plan.work), BATCH):
                 batch = list(self._read(plan.work[start : start + BATCH]))
                 texts = [each.texts() for each in batch]
-                # In one call, so that the encoder puts texts of like length together, whatever they belong to.
+                # In one call, so that the encoder can batch texts of similar length across documents.
                 vectors = encoder.encode_documents([text for own in texts for text in own])
                 of_each = np.split(vectors, np.cumsum([len(own) for own in texts], dtype=np.intp))[:-1]
-                # The writers commit one batch while the model works on the next.
+                # One batch is committed while the model works on the next.
                 for write in pending:
                     write.result()
                 pending = [

@@ -53,7 +53,7 @@ class IndexJob(msgspec.Struct, kw_only=True):
 
 
 class IndexStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What is served, what is being built, and what the last run did."""
+    """What is served, what is being built, and the report of the last run."""
 
     served: int
     removed: int
@@ -63,7 +63,7 @@ class IndexStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_run: IndexRun | None
     running_job: str | None
     stale: list[str]
-    """Served documents whose file changed or vanished since they were indexed."""
+    """Served documents whose files have changed or vanished since they were indexed."""
 
 
 class Indexing:

@@ -33,6 +33,7 @@ _BUSY_SHARE: Final = 0.2
 _LEAST_INTERVAL_S: Final = 1.0
 _MOST_INTERVAL_S: Final = 60.0
 _SETTLE_S: Final = 0.1
+_MOST_SETTLE_S: Final = 5.0
 _MOST_BACK_OFF_S: Final = 60.0
 _LISTEN_MS: Final = 500
 
@@ -133,11 +134,11 @@ class Watcher:
         interval = min(max(_LEAST_INTERVAL_S, self._took_s / _IDLE_SHARE), _MOST_INTERVAL_S)
         if self._wake.wait(interval) and not self._stop.is_set():
             # Changes seldom come alone.
-            self._stop.wait(max(_SETTLE_S, self._took_s / _BUSY_SHARE))
+            self._stop.wait(min(max(_SETTLE_S, self._took_s / _BUSY_SHARE), _MOST_SETTLE_S))
         self._wake.clear()
 
     def _listen(self, roots: Sequence[str]) -> None:
-        """Listen to the folders that the roots are now: one that was made anew is another folder of the same name."""
+        """Listen to the folders that the roots are now: a root that was deleted and made again is another folder."""
         places = _places(roots)
         if self._listener is not None and self._listener.places == places and self._listener.is_alive():
             return
@@ -172,7 +173,7 @@ class _Listener(threading.Thread):
         self._deaf = False
 
     def is_alive(self) -> bool:
-        """Return whether it listens, or whether beginning anew would not help."""
+        """Return whether it listens, or cannot listen and so need not be started again."""
         return super().is_alive() or self._deaf
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from store.errors import InvalidRecord
 from store.protocol import Store
 
 _SHOWN = 10
+_SHOWN_MISSING = 50
 
 
 def _read_path(text: str | Path) -> Path:
@@ -107,9 +108,10 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
         f"[green]{report.added} added[/], [yellow]{report.changed} changed[/], [red]{report.removed} removed[/], "
         f"{report.unchanged} unchanged  ·  {report.embedded} embedded in {report.seconds:.1f} s",
         highlight=False,
+        soft_wrap=True,
     )
     if not report.complete:
-        CONSOLE.print("[yellow]stopped early;[/] the next run goes on from here", highlight=False)
+        CONSOLE.print("[yellow]stopped early;[/] the next run continues from here", highlight=False)
     most = None if verbose else _SHOWN
     _list(
         report.shadowed,
@@ -130,8 +132,9 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
         [f"{r.path}: {'; '.join(r.problems)}" for r in report.repaired],
         most,
     )
-    # What is missing from the answers is always listed whole.
-    _list(report.unparsable, "{} not indexed", [_describe(u) for u in report.unparsable], None, noun="path")
+    # What answers lack matters most, so more of it is shown.
+    missing = [_describe(unparsable) for unparsable in report.unparsable]
+    _list(report.unparsable, "{} not indexed", missing, None if verbose else _SHOWN_MISSING, noun="path")
 
 
 def counted(number: int, noun: str) -> str:

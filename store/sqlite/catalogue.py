@@ -108,11 +108,11 @@ _MARK_EMBEDDED: Final = """
 INSERT INTO skill_embedded(generation, skill_id, content_hash) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash
 """
-# Two documents may have changed places; the other one gets its own place next, or is found anew by the next run.
+# Two documents may have swapped places. The other one is given its own next, or is found by the next run.
 _VACATE_PATH: Final = """
 UPDATE skills SET document_path = NULL, index_seq = ? WHERE document_path = ? AND id <> ? AND removed_at IS NULL
 """
-# Whoever follows `index_seq` learns when a document begins or ceases to be served, not each move of its file.
+# A new `index_seq` says that a document began or ceased to be served, not that its file was moved.
 _UPDATE_PLACE: Final = """
 UPDATE skills SET document_path = ?, root = ?, copies = ?, problems = ?,
                   index_seq = CASE WHEN document_path IS NULL THEN ? ELSE index_seq END
@@ -120,7 +120,7 @@ WHERE id = ?
 """
 _REMOVE: Final = "UPDATE skills SET removed_at = ?, index_seq = ? WHERE id = ? AND removed_at IS NULL"
 _NOTE_STAMP: Final = "UPDATE skills SET file_stamp = ? WHERE id = ?"
-# Replaced rather than kept, so that whoever follows renames is told again when a skill goes back to an earlier name.
+# Replaced, so that the trigger that announces renames fires again when a skill goes back to an earlier name.
 _NOTE_RENAME: Final = "INSERT OR REPLACE INTO skill_rename(old_name, new_name) VALUES (?, ?)"
 _RUN: Final = "SELECT id, started_at, finished_at, roots, report FROM index_run WHERE id = ?"
 _ADD_RUN: Final = "INSERT INTO index_run(id, started_at, finished_at, roots, report) VALUES (?, ?, ?, ?, ?)"
@@ -298,7 +298,7 @@ class SqliteCatalogue:
             if live is not None:
                 connection.execute(_SET_STATUS, {"status": "retired", "live_at": None, "generation": live.generation})
                 _forget_embedded(connection, live.generation)
-            # vec0 tables cannot be renamed, so the vectors move into a new table of the name that is served.
+            # vec0 tables cannot be renamed, so the vectors are copied into a new table with the served name.
             vectors = rows(connection, f"SELECT skill_id, embedding FROM {NEXT_VECTORS}")
             _create_vectors(connection, LIVE_VECTORS, building.dimension)
             connection.executemany(_insert_vector(LIVE_VECTORS), vectors)

@@ -305,6 +305,27 @@ def test_a_link_to_the_top_of_the_disk_is_never_walked(tmp_path: Path, where: st
     assert len(items) == (1 if where == "skills/one" else 2)
 
 
+def test_a_link_that_may_not_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = put(tmp_path / "zz")
+    (tmp_path / "cwd").symlink_to(tmp_path / "zz")
+    readlink, stat = os.readlink, Path.stat
+
+    def refusing(path: Any, **options: Any) -> Any:
+        if str(path).endswith("cwd"):
+            raise PermissionError(13, "Permission denied")
+        return readlink(path, **options)
+
+    def refusing_too(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "cwd":
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "readlink", refusing)
+    monkeypatch.setattr(Path, "stat", refusing_too)
+    assert reports(tmp_path) == {str(tmp_path / "cwd"): (None, "permission denied")}
+    assert document.exists()
+
+
 def test_a_link_to_a_folder_above_the_root_is_reported(tmp_path: Path) -> None:
     put(tmp_path / "other")
     (tmp_path / "root").mkdir()
@@ -314,6 +335,14 @@ def test_a_link_to_a_folder_above_the_root_is_reported(tmp_path: Path) -> None:
             str(tmp_path),
             "the link leads to a folder that contains the root, so it is not followed",
         )
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+def test_a_link_to_processes_is_reported_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/proc")
+    assert reports(tmp_path) == {
+        str(tmp_path / "link"): ("/proc", "the link leads to the system's own files, so it is not followed")
     }
 
 
