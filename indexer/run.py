@@ -111,6 +111,7 @@ def run_index(
     forget: Sequence[Path] = (),
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_found: Callable[[Found | Unreadable], None] = lambda _: None,
 ) -> IndexReport:
     """Bring the index up to date with the documents below `roots`, and keep the report.
 
@@ -134,6 +135,8 @@ def run_index(
     should_stop : callable
         Asked while waiting, while searching and between batches; True ends the run with `complete` False and nothing
         half done.
+    on_found : callable
+        Called with everything that the search finds.
 
     Raises
     ------
@@ -144,7 +147,15 @@ def run_index(
     """
     on_progress(Progress(stage="waiting", done=0, total=None))
     with store.index_turn(should_stop) as is_my_turn:
-        run = _Run(store, source, roots, forget, on_progress, should_stop)
+        run = _Run(
+            store,
+            source,
+            roots,
+            forget=forget,
+            on_progress=on_progress,
+            should_stop=should_stop,
+            on_found=on_found,
+        )
         return run.run() if is_my_turn else run.stopped()
 
 
@@ -154,9 +165,11 @@ class _Run:
         store: Store,
         source: EncoderSource,
         roots: Sequence[Path],
+        *,
         forget: Sequence[Path],
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
+        on_found: Callable[[Found | Unreadable], None],
     ) -> None:
         self._store = store
         self._source = source
@@ -164,6 +177,7 @@ class _Run:
         self._to_forget = forget
         self._on_progress = on_progress
         self._should_stop = should_stop
+        self._on_found = on_found
         self._started, self._started_at = time.perf_counter(), format_time(system_clock())
         self._forget: set[str] = set()
         self._roots: list[str] = []
@@ -261,6 +275,7 @@ class _Run:
         scanned: dict[str, _Scanned] = {}
         copied = {path: state for state in states.values() for path in state.copies}
         for item in find_documents([Path(root) for root in self._roots], should_stop=self._should_stop):
+            self._on_found(item)
             self._found[item.root] += 1
             if isinstance(item, Unreadable):
                 self._unparsable.append(Unparsable(path=item.path, reason=item.reason, target=item.target))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 import structlog
 
-from indexer.discovery import root_problem
+from indexer.discovery import Found, Unreadable, root_problem
 from indexer.report import IndexReport, Progress
 from indexer.run import run_index
 from migrations.errors import SkillrankError
 from service.catalogue.staleness import stale_documents
-from service.catalogue.watching import Watcher
+from service.catalogue.watching import Picture, Watcher, add_to_picture, picture_of_roots
 from service.search.encoders import Encoders
 from store.contract.catalogue import Generation, IndexRun
 from store.errors import InvalidRecord, NotFound
@@ -85,8 +85,8 @@ class Indexing:
         self._watcher: Watcher | None = None
         self._missing: dict[str, str] = {}
 
-    def start(self, roots: Sequence[Path]) -> IndexJob:
-        """Start a run over `roots`, or over those that were indexed before.
+    def start(self, roots: Sequence[Path], on_found: Callable[[Found | Unreadable], None] = lambda _: None) -> IndexJob:
+        """Start a run over `roots`, or over those that were indexed before; `on_found` is called from its thread.
 
         Raises
         ------
@@ -109,7 +109,9 @@ class Indexing:
             job = IndexJob(
                 id=str(uuid.uuid4()), status="running", roots=[str(root) for root in roots] if roots else known
             )
-            self._running = threading.Thread(target=self._work, args=(job, list(roots)), name="skillrank-indexing")
+            self._running = threading.Thread(
+                target=self._work, args=(job, list(roots), on_found), name="skillrank-indexing"
+            )
             self._running.start()
             self._jobs[job.id] = job
             for old in list(self._jobs)[:-KEPT_JOBS]:
@@ -152,25 +154,35 @@ class Indexing:
         if self._running is not None:
             self._running.join()
 
-    def _run_when_free(self) -> bool:
-        """Run once no other run of this process is running; return whether it did all it had to."""
+    def _run_when_free(self) -> Picture | None:
+        """Run once no other run of this process is running; return what it found, None when it was not completed."""
+        found: Picture = {}
         while not self._stop.is_set():
             try:
-                job = self.start(())
+                job = self.start((), lambda item: add_to_picture(found, item))
             except IndexBusy:
                 self._stop.wait(_BUSY_WAIT_S)
                 continue
             if self._running is not None:
                 self._running.join()
-            return job.status == "done"
-        return False
+            if job.status != "done" or job.report is None:
+                return None
+            return picture_of_roots({root.path: root.reason for root in job.report.roots}) | found
+        return None
 
-    def _work(self, job: IndexJob, roots: list[Path]) -> None:
+    def _work(self, job: IndexJob, roots: list[Path], on_found: Callable[[Found | Unreadable], None]) -> None:
         def note(progress: Progress) -> None:
             job.progress = progress
 
         try:
-            report = run_index(self._store, self._encoders, roots, on_progress=note, should_stop=self._stop.is_set)
+            report = run_index(
+                self._store,
+                self._encoders,
+                roots,
+                on_progress=note,
+                should_stop=self._stop.is_set,
+                on_found=on_found,
+            )
         except SkillrankError as error:
             job.error, job.status = str(error), "failed"
             _log.warning("index run failed", job_id=job.id, reason=str(error))

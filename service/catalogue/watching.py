@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -21,6 +21,7 @@ from indexer.discovery import (
     SKIPPED_FOLDERS,
     Found,
     RootNotFound,
+    Unreadable,
     find_documents,
     is_document_name,
     root_problem,
@@ -30,6 +31,7 @@ from migrations.errors import SkillrankError
 # Looking takes at most this share of the time, and at once after a change a larger one.
 _IDLE_SHARE: Final = 0.02
 _BUSY_SHARE: Final = 0.2
+_WAITING_COUNTS: Final = 0.1
 _LEAST_INTERVAL_S: Final = 1.0
 _MOST_INTERVAL_S: Final = 60.0
 _SETTLE_S: Final = 0.1
@@ -44,19 +46,25 @@ Picture = dict[str, str]
 
 def take_picture(roots: Sequence[str], should_stop: Callable[[], bool] = lambda: False) -> Picture:
     """Return what lies below the roots: from the path of each document, or of what cannot be read, to its state."""
-    picture: Picture = {}
-    for root in roots:
-        problem = root_problem(root)
-        picture[root] = problem or ""
-        if problem is not None:
-            continue
-        try:
-            for item in find_documents([Path(root)], should_stop=should_stop):
-                state = item.stamp if isinstance(item, Found) else item.reason
-                picture[item.path] = f"{item.root} {state}"
-        except RootNotFound as error:  # it vanished just now
-            picture[root] = str(error)
+    problems = {root: root_problem(root) for root in roots}
+    picture = picture_of_roots(problems)
+    try:
+        present = [Path(root) for root, problem in problems.items() if problem is None]
+        for item in find_documents(present, should_stop=should_stop):
+            add_to_picture(picture, item)
+    except RootNotFound as error:  # it vanished just now
+        picture[error.root] = str(error)
     return picture
+
+
+def picture_of_roots(problems: Mapping[str, str | None]) -> Picture:
+    """Return the picture of roots alone, from what is wrong with each."""
+    return {root: problem or "" for root, problem in problems.items()}
+
+
+def add_to_picture(picture: Picture, item: Found | Unreadable) -> None:
+    """Add what was found below a root."""
+    picture[item.path] = f"{item.root} {item.stamp if isinstance(item, Found) else item.reason}"
 
 
 class Watcher:
@@ -67,10 +75,11 @@ class Watcher:
     roots : callable
         Returns the roots to watch; asked every time, so that roots may come and go.
     run : callable
-        Brings the index up to date and returns whether it did; called from the watcher's thread.
+        Brings the index up to date and returns the picture of what it found, None when it could not; called from the
+        watcher's thread.
     """
 
-    def __init__(self, roots: Callable[[], Sequence[str]], run: Callable[[], bool]) -> None:
+    def __init__(self, roots: Callable[[], Sequence[str]], run: Callable[[], Picture | None]) -> None:
         self._roots = roots
         self._run = run
         self._stop = threading.Event()
@@ -114,17 +123,18 @@ class Watcher:
             self._indexed = None
             return
         self._listen(roots)
-        started = time.perf_counter()
-        # Before the run: what changes while it runs is seen by the next look.
+        started, started_cpu = time.perf_counter(), time.thread_time()
         picture = take_picture(roots, self._stop.is_set)
-        self._took_s = time.perf_counter() - started
+        # On a loaded machine most of the time is spent waiting, which is no reason to look less often.
+        waited = time.perf_counter() - started
+        self._took_s = max(time.thread_time() - started_cpu, _WAITING_COUNTS * waited)
         if picture == self._indexed or self._stop.is_set():
             self._failures = 0
             return
-        if self._run():
-            self._indexed, self._failures = picture, 0
-        else:
-            self._failures += 1
+        # What the run found counts, not what was seen before it: a folder that comes during a run and goes right after
+        # it leaves everything as it looked at first.
+        self._indexed = self._run()
+        self._failures = 0 if self._indexed is not None else self._failures + 1
 
     def _rest(self) -> None:
         """Wait for the next look: until something is reported, but not for long."""
@@ -186,7 +196,7 @@ class _Listener(threading.Thread):
             self._deaf = True
             return
         try:
-            for _ in watchfiles.watch(
+            reports = watchfiles.watch(
                 *(root for root, _, _ in self.places),
                 watch_filter=_may_concern_skills,
                 stop_event=self._stop_event,
@@ -194,8 +204,12 @@ class _Listener(threading.Thread):
                 rust_timeout=_LISTEN_MS,
                 raise_interrupt=False,
                 ignore_permission_denied=True,
-            ):
-                self._wake.set()
+                yield_on_timeout=True,
+            )
+            for number, changes in enumerate(reports):
+                # The first, even without a change, says that it listens now: what changed before was not heard.
+                if changes or number == 0:
+                    self._wake.set()
         except Exception as error:  # noqa: BLE001  a root vanished, or the system has no more watches to give
             self._deaf = True
             _log.info("the file system reports no changes; looking at intervals", reason=str(error))

@@ -16,7 +16,7 @@ import pytest
 from indexer.run import run_index
 from service.catalogue import watching
 from service.catalogue.indexing import Indexing
-from service.catalogue.watching import Watcher, take_picture
+from service.catalogue.watching import Picture, Watcher, take_picture
 from service.search.encoders import Encoders
 from store.sqlite import SqliteStore, open_store
 
@@ -179,13 +179,13 @@ def test_a_watcher_that_hears_nothing_looks_by_itself(
 def test_a_failing_run_is_tried_again_and_does_not_end_the_watching(tmp_path: Path) -> None:
     put(tmp_path / "alpha", "alpha", "old")
     ran = threading.Event()
-    results: Iterator[bool | Exception] = iter([RuntimeError("a fault"), False, True])
+    results: Iterator[Picture | Exception | None] = iter([RuntimeError("a fault"), None, take_picture([str(tmp_path)])])
 
-    def run() -> bool:
+    def run() -> Picture | None:
         result = next(results)
         if isinstance(result, Exception):
             raise result
-        if result:
+        if result is not None:
             ran.set()
         return result
 
@@ -213,6 +213,29 @@ def test_a_root_that_cannot_be_read_ends_neither_the_watching_nor_the_index(
         assert world.descriptions() == {"alpha": "old"}
     put(root / "beta", "beta", "new")
     assert eventually(lambda: "beta" in world.descriptions())
+
+
+def test_a_folder_that_comes_during_a_run_and_goes_after_it_is_not_kept(tmp_path: Path) -> None:
+    put(tmp_path / "alpha", "alpha", "old")
+    runs: list[Picture] = []
+
+    def run() -> Picture:
+        if not runs:
+            put(tmp_path / "beta", "beta", "brief")
+        runs.append(take_picture([str(tmp_path)]))
+        if len(runs) == 1:
+            shutil.rmtree(tmp_path / "beta")
+        return runs[-1]
+
+    watcher = Watcher(lambda: [str(tmp_path)], run)
+    watcher.start()
+    try:
+        assert eventually(lambda: len(runs) == 2)
+        time.sleep(1.5)
+    finally:
+        watcher.close()
+    assert len(runs) == 2
+    assert not any("beta" in path for path in runs[1])
 
 
 def test_a_picture_tells_a_root_that_is_gone_from_an_empty_one(tmp_path: Path) -> None:
