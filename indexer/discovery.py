@@ -211,17 +211,6 @@ def file_stamp(status: os.stat_result) -> str:
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
-def is_where_it_was_found(found: Found, opened: os.stat_result) -> bool:
-    """Return whether an open file is the one that was found or lies below its root, whatever links were put there."""
-    real = real_path(found.path)
-    if real not in {found.path, found.target} and not _is_within(real, found.root):
-        return False
-    try:
-        return os.path.samestat(opened, Path(real).lstat())
-    except OSError:
-        return True  # it was removed or replaced after it was opened
-
-
 def is_document_name(name: str) -> bool:
     """Return whether a file of this name may be a skill document somewhere."""
     return name.lower().endswith(".md")

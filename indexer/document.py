@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from indexer.discovery import Found, is_where_it_was_found
+from indexer.discovery import Found
 from indexer.frontmatter import Value, read_frontmatter, replace_control_characters
 from indexer.markdown import read_lines
 from indexer.naming import MAX_NAME_CHARS, normalise_name
@@ -121,8 +121,6 @@ def read_bytes(found: Found) -> bytes:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise UnparsableDocument(found.path, "it is not a regular file")
-            if not is_where_it_was_found(found, status):
-                raise UnparsableDocument(found.path, "it was replaced by a link that leads out of the root")
             _check_size(status.st_size, found.path)
             raw = file.read()
     except OSError as error:

@@ -196,7 +196,8 @@ class _Run:
         self._choose_roots(known)
         generation = self._known_generation()
         states = {s.document_path: s for s in self._store.documents(generation.generation if generation else None)}
-        scanned = self._scan(states)
+        # What was read by other rules is read again.
+        scanned = self._scan(states if generation else {})
         if self._should_stop():
             return self.stopped()
         named = self._name(scanned, states)
