@@ -79,7 +79,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             if settings.aggregate_hours is not None:
                 tasks.start_soon(_aggregate, aggregation, settings.aggregate_hours)
             if watch:
-                indexing.watch()
+                tasks.start_soon(indexing.watch)
             yield
             tasks.cancel_scope.cancel()
         # What runs on is stopped at a document's border; what was accepted is committed before the file is let go.

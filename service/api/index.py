@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 from litestar import Controller, get, post
@@ -14,9 +13,9 @@ from service.catalogue.indexing import IndexJob, IndexStatus
 
 
 class StartIndex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The roots to index; none means all that were indexed before."""
+    """Which roots to index; none means those of the last run."""
 
-    roots: list[Annotated[str, msgspec.Meta(min_length=1)]] = []
+    roots: list[str] = []
 
 
 class IndexController(Controller):
@@ -32,10 +31,10 @@ class IndexController(Controller):
 
     @get("/jobs/{job_id:str}", operation_id="getIndexJob", sync_to_thread=False)
     def job(self, job_id: FromPath[str], indexing: GivenIndexing) -> IndexJob:
-        """Return the progress of an index run, and its report when it is done."""
+        """Return how far an index run is, and its report when it is done."""
         return indexing.job(job_id)
 
     @get("/status", operation_id="getIndexStatus", sync_to_thread=True)
     def status(self, indexing: GivenIndexing) -> IndexStatus:
-        """Return what is indexed, the report of the last run, and which documents have changed since."""
+        """Return what is indexed, the last run's report, and which documents changed since."""
         return indexing.status()

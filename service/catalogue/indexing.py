@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+import anyio
 import msgspec
 import structlog
+from anyio import to_thread
 
 from indexer.discovery import Found, Unreadable, root_problem
 from indexer.report import IndexReport, Progress
@@ -141,8 +143,15 @@ class Indexing:
             stale=stale_documents(self._store),
         )
 
-    def watch(self) -> None:
+    async def watch(self) -> None:
+        """Watch until this is cancelled or the process ends; never returns."""
+        await to_thread.run_sync(self.start_watching)
+        await anyio.sleep_forever()
+
+    def start_watching(self) -> None:
         """Bring the index up to date now, and again whenever something below its roots changes, until `close`."""
+        if self._watcher is not None:
+            self._watcher.close()
         self._watcher = Watcher(self._store.roots, self._run_when_free)
         self._watcher.start()
 

@@ -102,10 +102,6 @@ def test_a_root_that_cannot_be_looked_at_is_refused(client: Client, root: Path, 
     assert client.post("/api/index", json={"roots": [f"{root}/{path}"]}).status_code == 422
 
 
-def test_an_empty_root_is_refused(client: Client) -> None:
-    assert client.post("/api/index", json={"roots": [""]}).status_code in {400, 422}
-
-
 def test_a_job_over_a_root_that_cannot_be_read_ends_and_the_next_one_starts(
     client: Client, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

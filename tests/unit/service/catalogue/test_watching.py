@@ -64,7 +64,7 @@ class World:
 
     def watch(self) -> None:
         self.indexing = Indexing(self.store, self.encoders)
-        self.indexing.watch()
+        self.indexing.start_watching()
 
     def descriptions(self) -> dict[str, str | None]:
         return {skill.skill_name: skill.description for skill in self.store.skills()}
