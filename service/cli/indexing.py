@@ -174,7 +174,7 @@ def _warning(root: RootReport) -> str | None:
         return f"{root.path} cannot be read ({root.reason}), so its skills stay as they were; to drop them: {forget}"
     if root.documents == 0:
         return (
-            f"no skill was found below {root.path}: a skill is a folder with a SKILL.md file; the folder is looked at "
+            f"no skill was found in {root.path}: a skill is a folder with a SKILL.md file; the folder is looked at "
             f"again by the next run, unless you run: {forget}"
         )
     return None

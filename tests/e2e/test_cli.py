@@ -35,7 +35,7 @@ def test_indexing_a_folder_without_skills_says_so_and_fails(skillrank: Command, 
     (tmp_path / "empty").mkdir()
     run = skillrank("index", tmp_path / "empty", "--json")
     assert run.returncode == 1
-    assert f"no skill was found below {tmp_path / 'empty'}" in run.stderr
+    assert f"no skill was found in {tmp_path / 'empty'}" in run.stderr
     assert json.loads(run.stdout)["documents"] == 0
 
 
