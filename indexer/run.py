@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -313,14 +313,15 @@ class _Run:
 
     def _is_gone(self, state: DocumentState) -> bool:
         """Return whether a document that was not found does not exist any more, as far as this run looked."""
-        path = Path(state.document_path)
         if state.root in self._forget or state.document_path in self._editions.superseded:
             return True
-        if any(path.is_relative_to(each.path) for each in self._unparsable):
+        path = PurePath(state.document_path)
+        places = {state.document_path, *map(str, path.parents)}
+        if any(each.path in places for each in self._unparsable):
             return False
         if state.root in self._gone_roots:
             return True
-        return any(state.root == root or path.is_relative_to(root) for root in self._roots)
+        return state.root in self._roots or not places.isdisjoint(self._roots)
 
     def _plan(self, scanned: dict[str, _Scanned], named: dict[str, Named], states: dict[str, DocumentState]) -> _Plan:
         plan = _Plan()

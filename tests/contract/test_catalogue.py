@@ -35,7 +35,7 @@ def test_the_first_generation_is_live_at_once(store: Store) -> None:
     assert store.live_generation() == opened
 
 
-def test_a_generation_tells_what_it_was_made_with(store: Store) -> None:
+def test_a_generation_records_what_it_was_made_with(store: Store) -> None:
     opened = store.open_generation("model-a", 4, 7)
     assert (opened.model_id, opened.dimension, opened.chunks_schema) == ("model-a", 4, 7)
 
@@ -55,7 +55,7 @@ def test_another_model_dimension_or_schema_begins_a_generation_beside_the_live_o
     assert store.building_generation() == building
 
 
-def test_a_half_built_generation_is_gone_on_with(store: Store) -> None:
+def test_a_half_built_generation_is_continued(store: Store) -> None:
     store.open_generation(*MODEL)
     assert store.open_generation("model-b", 4, 1) == store.open_generation("model-b", 4, 1)
 
