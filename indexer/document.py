@@ -163,15 +163,17 @@ def parse_document(raw: bytes, found: Found) -> SkillDocument:
     values = _by_plain_key(frontmatter.values, problems)
     if not frontmatter.body and not _text(values.get("name")) and not _text(values.get("description")):
         raise UnparsableDocument(found.path, "it is empty")
-    folder = Path(found.path).parent.name
-    if not frontmatter.present:
+    folder = found.flat_name or Path(found.path).parent.name
+    if not frontmatter.present and found.flat_name is None:
         problems.append("There is no frontmatter; the name is taken from the folder and the description from the text.")
     metadata = _read_metadata(frontmatter.values, problems)
     return SkillDocument(
         path=found.path,
         root=found.root,
         folder=folder,
-        skill_name=_read_name(values, folder, problems, frontmatter_present=frontmatter.present),
+        skill_name=_read_name(
+            values, folder, problems, frontmatter_present=frontmatter.present and found.flat_name is None
+        ),
         description=_read_description(values, frontmatter.body, problems, frontmatter_present=frontmatter.present),
         body=frontmatter.body,
         category=_read_category(metadata, values),

@@ -1,6 +1,6 @@
-"""Gives every document a name of its own, though names are not unique in the wild.
+"""Gives every document a unique name, although declared names are not unique.
 
-A name is what history hangs on, so it outlives changes around it: see `assign_names`.
+History is recorded under a name, so a name stays the same when other documents come and go: see `assign_names`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Literal
 import msgspec
 
 from indexer.characters import replace_control_characters
+from indexer.editions import Editions, is_version_name
 
 MAX_NAME_CHARS = 200
 MAX_QUALIFIERS = 4
 
-# Names of folders that hold skills of everybody and so distinguish nothing; hidden ones (`.claude`) do neither.
-_CONTAINERS = frozenset({"skill", "skills"})
+# Names of folders that hold everybody's skills and so distinguish nothing. Neither do hidden folders (`.claude`) and
+# those that are named after a version.
+_CONTAINERS = frozenset({"commands", "skill", "skills"})
 
 # Invisible and direction-changing characters let two names look the same, or one name look like another.
 _INVISIBLE = re.compile(r"[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -29,7 +31,7 @@ _SEPARATORS = re.compile(r"[\s_-]+")
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A document that wants the name it declares.
+    """A document and the name it declares.
 
     Attributes
     ----------
@@ -46,25 +48,26 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assigned(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that a document held when the index was last written."""
+    """The name and the content that a document had when the index was last written."""
 
     name: str
     content_hash: str
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a claim.
+    """The name that a document was given.
 
     Attributes
     ----------
     path : str
     name : str
-        The name to serve it under. For a copy: the name of the document that it is a copy of.
+        The name it is served under; for a copy, that of the document it is a copy of.
     status : {'bare', 'shadowed', 'copy'}
-        'bare': holds the name it declares. 'shadowed': holds a qualified one. 'copy': folded into another document.
+        'bare': it has the name it declares. 'shadowed': it has a qualified one, because another document has the
+        declared one. 'copy': its content is that of another document, which stands for both.
     behind : str or None
-        For a copy the path of the document it is folded into; for a shadowed one the path of the document that
-        holds the bare name, None when nothing does any more.
+        The path of the document that stands for a copy, or of the one that has the bare name of a shadowed document;
+        None when no document has that name now.
     """
 
     path: str
@@ -74,40 +77,64 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def normalise_name(text: str) -> str:
-    """Return a name in the one form that is stored; empty when nothing of it can be shown.
+    """Return a name in its stored form; empty when it has no visible character.
 
-    Unicode NFC, without control, invisible and direction-changing characters, white space collapsed, at most 200
-    characters. Everything else is kept as written: spaces, capitals, CJK.
+    The stored form is Unicode NFC without control, invisible and direction-changing characters, with runs of white
+    space as one space, and at most 200 characters long. Everything else is kept as written.
     """
     visible = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
     spaced, _ = replace_control_characters(visible)
     return " ".join(spaced.split())[:MAX_NAME_CHARS].rstrip()
 
 
+def settle_editions(
+    documents: Sequence[Claim], previous: Mapping[str, Assigned], editions: Editions
+) -> tuple[list[Claim], dict[str, Assigned]]:
+    """Return the claims and the names held before, as `assign_names` needs them where editions of one skill exist.
+
+    Older versions make no claim, worktrees and copies of a checkout come last, and the edition that counts takes over
+    the best name that any of them held: its declared name before a qualified one.
+    """
+    claims = {claim.path: claim for claim in documents if claim.path not in editions.superseded}
+    later = set(editions.later)
+    ordered = [claim for claim in claims.values() if claim.path not in later]
+    ordered += [claim for claim in claims.values() if claim.path in later]
+    held = dict(previous)
+    for path, others in editions.heirs.items():
+        holders = [each for each in (path, *others) if each in held]
+        if path not in claims or not holders:
+            continue
+        best = next((each for each in holders if held[each].name == claims[path].name), holders[0])
+        name = held.pop(best)
+        held.pop(path, None)
+        held[path] = name
+    for path in editions.superseded:
+        held.pop(path, None)
+    return ordered, held
+
+
 def assign_names(documents: Sequence[Claim], previous: Mapping[str, Assigned]) -> list[Named]:
-    """Give every document that is no copy a name of its own.
+    """Give every document that is not a copy a unique name.
 
-    Guarantees, for the same input always the same answer:
+    The same input always gives the same names:
 
-    - Documents of one content are one: the first of those that held a name before, else the first, keeps; the others
-      are its copies.
-    - A document keeps the name it held as long as it declares the same name. A document that was moved, or a copy
-      whose original is gone, inherits by its content the name of the vanished one. A qualified name is kept even
-      when the bare one becomes free; a free bare name goes to the first document without a name that declares it.
-    - A document without a name gets the bare one, or when that is taken ``folder:name``. The folder is the nearest
-      one that says something the name does not and that is not just a place for skills (``skills``, ``.claude``);
-      while that is taken too, folders further up are put before it (``team:folder:name``), at last a short hash of
-      the path.
-    - Naming in steps equals naming at once: with any part of an answer as `previous`, the same documents get the
-      same answer.
+    - Documents with the same content count as one. The first of them that had a name before stands for all, or else
+      the first; the others are its copies.
+    - A document keeps its name as long as it declares the same one. A document that was moved, or a copy whose
+      original is gone, inherits the name that belonged to its content. A qualified name is kept even when the bare
+      one becomes free; a free bare name goes to the first document without a name that declares it.
+    - A document without a name gets the bare one or, when that is taken, ``folder:name``. The folder is the nearest
+      one whose name adds something: not ``skills`` or ``.claude``, a version or the name itself. While the qualified
+      name is taken too, folders further up are added (``team:folder:name``), and finally a short hash of the path.
+    - With any part of an answer as `previous`, the same documents get the same names again.
 
     Parameters
     ----------
     documents : sequence of Claim
-        Every document that is to be in the catalogue, not only what is new, in order of precedence.
+        Every document that is to be in the catalogue, not only the new ones, in order of precedence.
     previous : mapping from path to Assigned
-        The names now or last held. Those of paths that are not among the documents are free again, so it is right to
-        pass those of removed documents too: one that comes back gets its name back while nobody else has it.
+        The names that documents have or had last. Names of paths that are not among `documents` are free; passing
+        those of removed documents gives a document that returns its name back, unless another one has it now.
 
     Returns
     -------
@@ -143,7 +170,7 @@ def _keep_names(
 ) -> dict[str, str]:
     """Return the names, by path, that documents held before and may keep."""
     alive = {document.path for document in documents}
-    # Reversed, so that of several with one content the first path counts, whatever order the mapping has.
+    # Reversed, so that the first path wins among several with the same content, whatever the mapping's order.
     vanished = {
         assigned.content_hash: assigned.name
         for path, assigned in sorted(previous.items(), key=itemgetter(0), reverse=True)
@@ -169,7 +196,7 @@ def _may_hold(document: Claim, name: str) -> bool:
 
 
 def _candidates(document: Claim) -> Iterator[str]:
-    """Yield the names a document may get, best first; the last ones nobody else can have."""
+    """Yield the names a document may get, best first; the last ones are unique."""
     yield document.name
     qualified = document.name
     for folder in _distinguishing_folders(document)[:MAX_QUALIFIERS]:
@@ -181,13 +208,13 @@ def _candidates(document: Claim) -> Iterator[str]:
 
 
 def _distinguishing_folders(document: Claim) -> list[str]:
-    """Return the names of the folders above a document that tell it from others of its name, nearest first."""
+    """Return the names of the folders above a document that distinguish it, nearest first."""
     path = PurePath(document.path)
     names = (normalise_name(folder.name) for folder in path.parents)
     said = {_plain(document.name), ""}
     folders = []
     for name in names:
-        if name.startswith(".") or name.casefold() in _CONTAINERS or _plain(name) in said:
+        if name.startswith(".") or name.casefold() in _CONTAINERS or is_version_name(name) or _plain(name) in said:
             continue
         folders.append(name)
     return folders

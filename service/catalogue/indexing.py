@@ -1,37 +1,37 @@
-"""Index runs inside the service: one at a time, in the background, asked for or caused by a change on disk."""
+"""Index runs inside the service: one at a time, in the background, on request or because something changed on disk."""
 
 from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 import anyio
 import msgspec
 import structlog
-import watchfiles
 from anyio import to_thread
 
-from indexer.discovery import DOCUMENT_NAME
+from indexer.discovery import Found, Unreadable, root_problem
 from indexer.report import IndexReport, Progress
 from indexer.run import run_index
 from migrations.errors import SkillrankError
 from service.catalogue.staleness import stale_documents
+from service.catalogue.watching import Picture, Watcher, add_to_picture, picture_of_roots
 from service.search.encoders import Encoders
 from store.contract.catalogue import Generation, IndexRun
 from store.errors import InvalidRecord, NotFound
 from store.protocol import Store
 
 KEPT_JOBS: Final = 20
-_RETRY_WATCH_S: Final = 10.0
+_BUSY_WAIT_S: Final = 0.2
 
 _log = structlog.get_logger(__name__)
 
 
 class IndexBusy(SkillrankError):
-    """Another index run is under way.
+    """Another index run is running.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class IndexBusy(SkillrankError):
     """
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"index job {job_id} is under way; wait for it at /api/index/jobs/{job_id}")
+        super().__init__(f"index job {job_id} is running; follow it at /api/index/jobs/{job_id}")
         self.job_id = job_id
 
 
@@ -55,7 +55,7 @@ class IndexJob(msgspec.Struct, kw_only=True):
 
 
 class IndexStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What is served, what is being built, and what the last run did."""
+    """What is served, what is being built, and the report of the last run."""
 
     served: int
     removed: int
@@ -65,7 +65,7 @@ class IndexStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_run: IndexRun | None
     running_job: str | None
     stale: list[str]
-    """Served documents whose file changed or vanished since they were indexed."""
+    """Served documents whose files have changed or vanished since they were indexed."""
 
 
 class Indexing:
@@ -84,33 +84,40 @@ class Indexing:
         self._jobs: dict[str, IndexJob] = {}
         self._running: threading.Thread | None = None
         self._stop = threading.Event()
+        self._watcher: Watcher | None = None
+        self._missing: dict[str, str] = {}
 
-    def start(self, roots: Sequence[Path]) -> IndexJob:
-        """Start a run over `roots`, or over those of the last run.
+    def start(self, roots: Sequence[Path], on_found: Callable[[Found | Unreadable], None] = lambda _: None) -> IndexJob:
+        """Start a run over `roots`, or over those that were indexed before; `on_found` is called from its thread.
 
         Raises
         ------
         IndexBusy
-            When one is under way.
+            When one is running.
         InvalidRecord
-            When no root is given and none is known, or one does not exist.
+            When no root is given and none is known, or one cannot be indexed.
         """
-        wanted = list(roots) or [Path(root) for root in self._store.roots()]
-        if not wanted:
-            raise InvalidRecord("no root was ever indexed: name the folders to index in `roots`", field="roots")
+        known = [] if roots else self._store.roots()
+        if not roots and not known:
+            raise InvalidRecord("no root has been indexed yet: name the folders to index in `roots`", field="roots")
         for root in roots:
-            if not root.exists():
-                raise InvalidRecord(f"{root} does not exist on the service's machine", field="roots")
+            problem = root_problem(root)
+            if problem is not None:
+                raise InvalidRecord(f"{root} cannot be indexed on the service's machine: {problem}", field="roots")
         with self._lock:
             for job in self._jobs.values():
                 if job.status == "running":
                     raise IndexBusy(job.id)
-            job = IndexJob(id=str(uuid.uuid4()), status="running", roots=[str(root) for root in wanted])
+            job = IndexJob(
+                id=str(uuid.uuid4()), status="running", roots=[str(root) for root in roots] if roots else known
+            )
+            self._running = threading.Thread(
+                target=self._work, args=(job, list(roots), on_found), name="skillrank-indexing"
+            )
+            self._running.start()
             self._jobs[job.id] = job
             for old in list(self._jobs)[:-KEPT_JOBS]:
                 del self._jobs[old]
-            self._running = threading.Thread(target=self._work, args=(job, wanted), name="skillrank-indexing")
-            self._running.start()
         return job
 
     def job(self, job_id: str) -> IndexJob:
@@ -123,7 +130,8 @@ class Indexing:
     def status(self) -> IndexStatus:
         """Return the state of the index."""
         served, removed = self._store.counts()
-        running = next((job.id for job in self._jobs.values() if job.status == "running"), None)
+        with self._lock:
+            running = next((job.id for job in self._jobs.values() if job.status == "running"), None)
         return IndexStatus(
             served=served,
             removed=removed,
@@ -136,70 +144,78 @@ class Indexing:
         )
 
     async def watch(self) -> None:
-        """Re-index whenever a skill document below the indexed roots changes; never returns."""
-        while True:
-            roots = await to_thread.run_sync(self._present_roots)
-            if not roots:
-                await anyio.sleep(_RETRY_WATCH_S)
-                continue
-            _log.info("watching for changes", roots=roots)
-            try:
-                async for _ in watchfiles.awatch(*roots, watch_filter=_concerns_skills, stop_event=anyio.Event()):
-                    await self._run_when_free()
-            except OSError as error:  # a root was removed, or the system has no more watches to give
-                _log.warning("watching stopped; trying again", reason=str(error))
-                await anyio.sleep(_RETRY_WATCH_S)
+        """Watch until this is cancelled or the process ends; never returns."""
+        await to_thread.run_sync(self.start_watching)
+        await anyio.sleep_forever()
+
+    def start_watching(self) -> None:
+        """Bring the index up to date now, and again whenever something below its roots changes, until `close`."""
+        if self._watcher is not None:
+            self._watcher.close()
+        self._watcher = Watcher(self._store.roots, self._run_when_free)
+        self._watcher.start()
 
     def close(self) -> None:
-        """Stop a run at the border of a batch and wait for it."""
+        """Stop watching, and a run at the border of a batch; wait for both."""
         self._stop.set()
+        if self._watcher is not None:
+            self._watcher.close()
         if self._running is not None:
             self._running.join()
 
-    def _present_roots(self) -> list[str]:
-        return [root for root in self._store.roots() if Path(root).exists()]
-
-    async def _run_when_free(self) -> None:
-        while True:
+    def _run_when_free(self) -> Picture | None:
+        """Run once no other run of this process is running; return what it found, None when it was not completed."""
+        found: Picture = {}
+        while not self._stop.is_set():
             try:
-                await to_thread.run_sync(self.start, ())
+                job = self.start((), lambda item: add_to_picture(found, item))
             except IndexBusy:
-                await anyio.sleep(0.2)
-            except SkillrankError as error:
-                _log.warning("a change could not be indexed", reason=str(error))
-                return
-            else:
-                return
+                self._stop.wait(_BUSY_WAIT_S)
+                continue
+            if self._running is not None:
+                self._running.join()
+            if job.status != "done" or job.report is None:
+                return None
+            return picture_of_roots({root.path: root.reason for root in job.report.roots}) | found
+        return None
 
-    def _work(self, job: IndexJob, roots: list[Path]) -> None:
+    def _work(self, job: IndexJob, roots: list[Path], on_found: Callable[[Found | Unreadable], None]) -> None:
         def note(progress: Progress) -> None:
             job.progress = progress
 
-        present = [root for root in roots if root.exists()]
         try:
-            job.report = run_index(
-                self._store, self._encoders, present, on_progress=note, should_stop=self._stop.is_set
+            report = run_index(
+                self._store,
+                self._encoders,
+                roots,
+                on_progress=note,
+                should_stop=self._stop.is_set,
+                on_found=on_found,
             )
         except SkillrankError as error:
             job.error, job.status = str(error), "failed"
             _log.warning("index run failed", job_id=job.id, reason=str(error))
-        except Exception as error:  # noqa: BLE001  the thread's border: it is logged, and the job tells
+        except BaseException as error:  # noqa: BLE001  the thread's border: it is logged, and the job must not seem to run
             job.error, job.status = f"internal error: {type(error).__name__}", "failed"
             _log.exception("index run failed", job_id=job.id)
         else:
-            job.status = "done" if job.report.complete else "stopped"
+            job.report = report
+            job.status = "done" if report.complete else "stopped"
             _log.info(
                 "index run done",
                 job_id=job.id,
-                added=job.report.added,
-                changed=job.report.changed,
-                removed=job.report.removed,
-                unchanged=job.report.unchanged,
-                seconds=job.report.seconds,
+                added=report.added,
+                changed=report.changed,
+                removed=report.removed,
+                unchanged=report.unchanged,
+                seconds=report.seconds,
             )
+            self._log_roots(report)
 
-
-def _concerns_skills(_: watchfiles.Change, path: str) -> bool:
-    # A folder that is moved in or out is one event for all that lies in it, so whatever is no file counts too.
-    name = Path(path).name
-    return name.lower() == DOCUMENT_NAME or "." not in name
+    def _log_roots(self, report: IndexReport) -> None:
+        """Log which roots could not be indexed, once for each time that this changes."""
+        missing: dict[str, str] = {root.path: root.status for root in report.roots if root.status != "indexed"}
+        for path, status in missing.items():
+            if self._missing.get(path) != status:
+                _log.warning("root not indexed", root=path, status=status)
+        self._missing = missing

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from indexer.report import IndexReport
+from indexer.discovery import real_path
+from indexer.report import IndexReport, RootReport, Unparsable
 from indexer.report import Progress as IndexProgress
 from indexer.run import EncoderSource, run_index
 from service.cli.context import (
@@ -27,38 +30,57 @@ from store.errors import InvalidRecord
 from store.protocol import Store
 
 _SHOWN = 10
+_SHOWN_MISSING = 50
+
+
+def _read_path(text: str | Path) -> Path:
+    # An empty path would mean the current folder, and is usually a variable that is not set.
+    if not str(text).strip():
+        raise typer.BadParameter("a path must not be empty")
+    return Path(text)
 
 
 def index(
     roots: Annotated[
-        list[Path] | None, typer.Argument(help="Folders to search for SKILL.md files; none: those indexed before.")
+        list[Path] | None,
+        typer.Argument(
+            parser=_read_path,
+            help="Folders to search for skills; without any, all folders indexed before.",
+            metavar="PATH",
+        ),
     ] = None,
     forget: Annotated[
-        list[Path] | None, typer.Option("--forget", help="A root whose skills are no longer served.")
+        list[Path] | None,
+        typer.Option("--forget", parser=_read_path, help="Stop serving the skills of this root.", metavar="PATH"),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything that is reported.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything, however long.")] = False,
     data_dir: DataDir = None,
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find, embed and write skill documents; only what changed since the last run is embedded."""
+    """Index skills: only what changed since the last run is embedded. Exits with 1 when no skill is found at all.
+
+    A skill is a folder with a SKILL.md, a Markdown file in .claude/skills, or one anywhere below .claude/commands.
+    """
     with saying_errors(), opened(settings_for(data_dir, model=model)) as (store, encoders):
         dropped = forget or []
-        wanted = roots or [Path(root) for root in store.roots() if Path(root).exists()]
-        if not wanted and not dropped:
+        if not roots and not dropped and not store.roots():
             raise InvalidRecord("name a folder that holds skills, such as: skillrank index ~/.claude/skills")
-        wanted = [root for root in wanted if root.resolve() not in {each.resolve() for each in dropped}]
-        report = index_with_progress(store, encoders, wanted, forget=dropped)
+        kept = [root for root in roots or [] if real_path(root) not in {real_path(each) for each in dropped}]
+        report = index_with_progress(store, encoders, kept, forget=dropped)
         if as_json:
             print_json(report)
         else:
             print_report(report, verbose=verbose)
+        _warn_of_roots(report)
+        if report.complete and not dropped and not any(root.documents for root in report.roots):
+            raise typer.Exit(1)
 
 
 def index_with_progress(
     store: Store, source: EncoderSource, roots: list[Path], *, forget: list[Path] | None = None
 ) -> IndexReport:
-    """Run an index run and show on standard error how far it is."""
+    """Run an index run and show its progress on standard error."""
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description:<13}"),
@@ -67,7 +89,7 @@ def index_with_progress(
         TimeRemainingColumn(),
         console=ERRORS,
         transient=True,
-        # A log file wants the summary, not a bar that is drawn again and again.
+        # A log file should get the summary, not a bar that is redrawn again and again.
         disable=not ERRORS.is_terminal,
     )
     with bar:
@@ -82,23 +104,77 @@ def index_with_progress(
 def print_report(report: IndexReport, *, verbose: bool = False) -> None:
     """Print the summary of a run, and what a person should look at."""
     CONSOLE.print(
-        f"[bold]{report.documents}[/] skills served  ·  "
+        f"[bold]{counted(report.documents, 'skill')}[/] served  ·  "
         f"[green]{report.added} added[/], [yellow]{report.changed} changed[/], [red]{report.removed} removed[/], "
-        f"{report.unchanged} unchanged  ·  {report.embedded} embedded  ·  {report.seconds:.1f} s",
+        f"{report.unchanged} unchanged  ·  {report.embedded} embedded in {report.seconds:.1f} s",
         highlight=False,
+        soft_wrap=True,
     )
-    shown = None if verbose else _SHOWN
-    _list("shadowed", [f"{s.skill_name}  ←  {s.path}" for s in report.shadowed], shown, "their name was taken already")
-    _list("copies", [f"{c.path}  =  {c.of}" for c in report.copies], shown, "exactly another document, folded into it")
-    _list("repaired", [f"{r.path}: {'; '.join(r.problems)}" for r in report.repaired], shown, "indexed all the same")
-    _list("unparsable", [f"{u.path}: {u.reason}" for u in report.unparsable], None, "not indexed")
+    if not report.complete:
+        CONSOLE.print("[yellow]stopped early;[/] the next run continues from here", highlight=False)
+    most = None if verbose else _SHOWN
+    _list(
+        report.shadowed,
+        "{} under a longer name, because another skill has the name",
+        [f"{s.skill_name}  ←  {s.path}" for s in report.shadowed],
+        most,
+    )
+    _list(report.copies, "{} identical to another", [f"{c.path}  =  {c.of}" for c in report.copies], most)
+    _list(
+        report.superseded,
+        "{} of an older plugin version, not served",
+        [f"{s.path}  →  {s.by or 'not in the newest version'}" for s in report.superseded],
+        most,
+    )
+    _list(
+        report.repaired,
+        "{} indexed despite a problem",
+        [f"{r.path}: {'; '.join(r.problems)}" for r in report.repaired],
+        most,
+    )
+    # What answers lack matters most, so more of it is shown.
+    missing = [_describe(unparsable) for unparsable in report.unparsable]
+    _list(report.unparsable, "{} not indexed", missing, None if verbose else _SHOWN_MISSING, noun="path")
 
 
-def _list(title: str, lines: list[str], shown: int | None, meaning: str) -> None:
-    if not lines:
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 skill", "2 skills"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _describe(unparsable: Unparsable) -> str:
+    place = unparsable.path if unparsable.target is None else f"{unparsable.path} -> {unparsable.target}"
+    return f"{place}: {unparsable.reason}"
+
+
+def _list(items: Sequence[object], title: str, lines: list[str], most: int | None, *, noun: str = "document") -> None:
+    if not items:
         return
-    CONSOLE.print(f"[bold]{len(lines)} {title}[/] ({meaning})", highlight=False)
-    for line in lines[:shown]:
+    CONSOLE.print(f"[bold]{title.format(counted(len(items), noun))}[/]", highlight=False)
+    for line in lines[:most]:
         CONSOLE.print(f"  {plain(line)}", highlight=False, soft_wrap=True)
-    if shown is not None and len(lines) > shown:
-        CONSOLE.print(f"  … and {len(lines) - shown} more (--verbose lists all)", highlight=False, style="dim")
+    if most is not None and len(lines) > most:
+        CONSOLE.print(f"  … and {len(lines) - most:,} more (--verbose lists all)", highlight=False, style="dim")
+
+
+def _warn_of_roots(report: IndexReport) -> None:
+    for root in report.roots:
+        warning = _warning(root)
+        if warning is not None:
+            ERRORS.print(f"[yellow]skillrank:[/] {plain(warning)}", highlight=False, soft_wrap=True)
+
+
+def _warning(root: RootReport) -> str | None:
+    forget = f"skillrank index --forget {shlex.quote(root.path)}"
+    if root.status == "gone":
+        return (
+            f"{root.path} does not exist any more, so its skills are no longer served; if it will not return: {forget}"
+        )
+    if root.status == "unreachable":
+        return f"{root.path} cannot be read ({root.reason}), so its skills stay as they were; to drop them: {forget}"
+    if root.documents == 0:
+        return (
+            f"no skill was found in {root.path}: a skill is a folder with a SKILL.md file; the folder is looked at "
+            f"again by the next run, unless you run: {forget}"
+        )
+    return None

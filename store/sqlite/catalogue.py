@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import apsw
@@ -22,6 +23,7 @@ from store.errors import Conflict, InvalidRecord, NotFound
 from store.sqlite.chunk_vectors import forget_generation_chunks, forget_skill_chunks, write_chunks
 from store.sqlite.database import Database
 from store.sqlite.fulltext import searchable
+from store.sqlite.index_lock import take_turn
 from store.sqlite.names import write_aliases
 from store.sqlite.rows import encode, one, record, require_same, rows, value
 
@@ -54,7 +56,7 @@ ORDER BY s.skill_name, c.ordinal
 """
 _DOCUMENTS: Final = f"""
 SELECT s.id, s.skill_name, s.declared_name, s.document_path, s.root, s.content_hash, s.copies, s.problems,
-       e.content_hash IS s.content_hash
+       s.file_stamp, e.content_hash IS s.content_hash
 FROM skills s LEFT JOIN skill_embedded e ON e.skill_id = s.id AND e.generation = ?
 WHERE {_SERVED} ORDER BY s.document_path
 """
@@ -75,22 +77,22 @@ _SET_STATUS: Final = (
 _NEXT_SEQ: Final = "SELECT coalesce(max(index_seq), 0) + 1 FROM skills"
 _WRITE_SKILL: Final = """
 INSERT INTO skills(skill_name, declared_name, category, description, document_path, root, content_hash, license,
-                   compatibility, allowed_tools, metadata, problems, copies, index_seq, first_indexed_at,
+                   compatibility, allowed_tools, metadata, problems, copies, file_stamp, index_seq, first_indexed_at,
                    last_indexed_at)
 VALUES (:skill_name, :declared_name, :category, :description, :document_path, :root, :content_hash, :license,
-        :compatibility, :allowed_tools, :metadata, :problems, :copies, :seq, :now, :now)
+        :compatibility, :allowed_tools, :metadata, :problems, :copies, :file_stamp, :seq, :now, :now)
 ON CONFLICT (skill_name) DO UPDATE SET
     declared_name = excluded.declared_name, category = coalesce(excluded.category, category),
     description = excluded.description, document_path = excluded.document_path, root = excluded.root,
     content_hash = excluded.content_hash, license = excluded.license, compatibility = excluded.compatibility,
     allowed_tools = excluded.allowed_tools, metadata = excluded.metadata, problems = excluded.problems,
-    copies = excluded.copies, index_seq = excluded.index_seq,
+    copies = excluded.copies, file_stamp = excluded.file_stamp, index_seq = excluded.index_seq,
     first_indexed_at = coalesce(first_indexed_at, excluded.first_indexed_at),
     last_indexed_at = excluded.last_indexed_at, removed_at = NULL
 RETURNING id
 """
 _OTHER_AT_PATH: Final = """
-SELECT id FROM skills WHERE document_path = ? AND skill_name <> ? AND removed_at IS NULL
+SELECT id, skill_name FROM skills WHERE document_path = ? AND skill_name <> ? AND removed_at IS NULL
 """
 _WRITE_VERSION: Final = """
 INSERT INTO skill_version(skill_id, content_hash, size_bytes, first_indexed_at, last_indexed_at)
@@ -107,26 +109,26 @@ _MARK_EMBEDDED: Final = """
 INSERT INTO skill_embedded(generation, skill_id, content_hash) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash
 """
-# Two documents may have changed places; the other one gets its own place next, or is found anew by the next run.
+# Two documents may have swapped places. The other one is given its own next, or is found by the next run.
 _VACATE_PATH: Final = """
 UPDATE skills SET document_path = NULL, index_seq = ? WHERE document_path = ? AND id <> ? AND removed_at IS NULL
 """
-# Whoever follows `index_seq` learns when a document begins or ceases to be served, not each move of its file.
+# A new `index_seq` says that a document began or ceased to be served, not that its file was moved.
 _UPDATE_PLACE: Final = """
 UPDATE skills SET document_path = ?, root = ?, copies = ?, problems = ?,
                   index_seq = CASE WHEN document_path IS NULL THEN ? ELSE index_seq END
 WHERE id = ?
 """
 _REMOVE: Final = "UPDATE skills SET removed_at = ?, index_seq = ? WHERE id = ? AND removed_at IS NULL"
+_NOTE_STAMP: Final = "UPDATE skills SET file_stamp = ? WHERE id = ?"
+# Replaced, so that the trigger that announces renames fires again when a skill goes back to an earlier name.
+_NOTE_RENAME: Final = "INSERT OR REPLACE INTO skill_rename(old_name, new_name) VALUES (?, ?)"
 _RUN: Final = "SELECT id, started_at, finished_at, roots, report FROM index_run WHERE id = ?"
 _ADD_RUN: Final = "INSERT INTO index_run(id, started_at, finished_at, roots, report) VALUES (?, ?, ?, ?, ?)"
-_LAST_RUN: Final = """
-SELECT id, started_at, finished_at, roots, report FROM index_run ORDER BY finished_at DESC, rowid DESC LIMIT 1
-"""
-# The newest runs tell what changed lately; older ones are of no use and would grow without bound.
-_FORGET_RUNS: Final = """
-DELETE FROM index_run WHERE id NOT IN (SELECT id FROM index_run ORDER BY finished_at DESC LIMIT 50)
-"""
+# By number, never by time: a run under a clock that was ahead must not stay the last one.
+_LAST_RUN: Final = "SELECT id, started_at, finished_at, roots, report FROM index_run ORDER BY seq DESC LIMIT 1"
+# Only recent runs are of use.
+_FORGET_RUNS: Final = "DELETE FROM index_run WHERE seq <= (SELECT max(seq) FROM index_run) - 50"
 
 _RUN_JSON: Final = frozenset({"roots", "report"})
 
@@ -238,9 +240,13 @@ class SqliteCatalogue:
         def unit(connection: apsw.Connection) -> int:
             table = _vector_table(connection, generation, document)
             now = self._db.now()
-            for (other,) in rows(connection, _OTHER_AT_PATH, (document.document_path, document.skill_name)):
+            former = [] if document.renamed_from is None else [document.renamed_from]
+            for other, name in rows(connection, _OTHER_AT_PATH, (document.document_path, document.skill_name)):
                 _remove(connection, other, now)
+                former.append(name)
             skill_id = int(value(connection, _WRITE_SKILL, _skill_bindings(connection, document, now)))
+            for name in dict.fromkeys(former):
+                connection.execute(_NOTE_RENAME, (name, document.skill_name))
             write_aliases(connection, skill_id)
             connection.execute(_WRITE_VERSION, (skill_id, document.content_hash, document.size_bytes, now))
             connection.execute(_DROP_CHUNKS, (skill_id,))
@@ -278,6 +284,11 @@ class SqliteCatalogue:
 
         self._db.write("update_document", unit)
 
+    def note_stamps(self, stamps: Mapping[int, str]) -> None:
+        noted = [(stamp, skill_id) for skill_id, stamp in stamps.items()]
+        if noted:
+            self._db.write("note_stamps", lambda connection: connection.executemany(_NOTE_STAMP, noted).fetchall())
+
     def remove_document(self, skill_id: int) -> None:
         self._db.write("remove_document", lambda connection: _remove(connection, skill_id, self._db.now()))
 
@@ -290,7 +301,7 @@ class SqliteCatalogue:
             if live is not None:
                 connection.execute(_SET_STATUS, {"status": "retired", "live_at": None, "generation": live.generation})
                 _forget_embedded(connection, live.generation)
-            # vec0 tables cannot be renamed, so the vectors move into a new table of the name that is served.
+            # vec0 tables cannot be renamed, so the vectors are copied into a new table with the served name.
             vectors = rows(connection, f"SELECT skill_id, embedding FROM {NEXT_VECTORS}")
             _create_vectors(connection, LIVE_VECTORS, building.dimension)
             connection.executemany(_insert_vector(LIVE_VECTORS), vectors)
@@ -320,6 +331,11 @@ class SqliteCatalogue:
     def roots(self) -> list[str]:
         run = self.last_run()
         return run.roots if run else []
+
+    @contextmanager
+    def index_turn(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+        with take_turn(self._db.path, should_stop) as taken:
+            yield taken
 
 
 def _generation(connection: apsw.Connection, status: str) -> Generation | None:
@@ -394,6 +410,7 @@ def _skill_bindings(connection: apsw.Connection, document: DocumentWrite, now: s
         "metadata": encode(document.metadata),
         "problems": encode(document.problems),
         "copies": encode(document.copies),
+        "file_stamp": document.stamp,
         "seq": value(connection, _NEXT_SEQ),
         "now": now,
     }

@@ -113,6 +113,11 @@ def occupy(database: Path) -> Occupancy:
     return held
 
 
+def try_alone(path: Path) -> Occupancy | None:
+    """Hold ``<path>.lock`` alone, or return None when it is held already, in this process or another."""
+    return _take(path, _ALONE, wait_s=0.0)
+
+
 def _take(database: Path, kind: int, wait_s: float) -> Occupancy | None:
     path = database.with_name(database.name + ".lock")
     deadline = time.monotonic() + wait_s

@@ -231,6 +231,42 @@ def test_a_root_that_does_not_exist_is_refused(client: Client) -> None:
     assert "/no/such/folder" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["loop", "x" * 5_000, "a\x00b"])
+def test_a_root_that_cannot_be_looked_at_is_refused(client: Client, root: Path, path: str) -> None:
+    (root / "loop").symlink_to("loop")
+    assert client.post("/api/index", json={"roots": [f"{root}/{path}"]}).status_code == 422
+
+
+def test_a_job_over_a_root_that_cannot_be_read_ends_and_the_next_one_starts(
+    client: Client, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = Path.stat
+
+    def refusing(path: Path, **options: bool) -> os.stat_result:
+        if path == root:
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    with monkeypatch.context() as closed:
+        closed.setattr(Path, "stat", refusing)
+        job = wait_for(client, client.post("/api/index", json={}).json()["id"])
+    assert job["status"] == "done"
+    assert [(each["status"], each["reason"]) for each in job["report"]["roots"]] == [
+        ("unreachable", "permission denied")
+    ]
+    assert client.get("/api/index/status").json()["served"] == 4
+    assert client.post("/api/index", json={}).status_code == 202
+
+
+def test_a_job_that_meets_a_fault_of_ours_ends_as_failed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("service.catalogue.indexing.run_index", broken)
+    job = wait_for(client, client.post("/api/index", json={}).json()["id"])
+    assert (job["status"], job["error"]) == ("failed", "internal error: RuntimeError")
+
+
 def test_health_names_what_answers(client: Client) -> None:
     health = client.get("/health").json()
     assert health["status"] == "ok"

@@ -35,7 +35,7 @@ def test_the_first_generation_is_live_at_once(store: Store) -> None:
     assert store.live_generation() == opened
 
 
-def test_a_generation_tells_what_it_was_made_with(store: Store) -> None:
+def test_a_generation_records_what_it_was_made_with(store: Store) -> None:
     opened = store.open_generation("model-a", 4, 7)
     assert (opened.model_id, opened.dimension, opened.chunks_schema) == ("model-a", 4, 7)
 
@@ -55,7 +55,7 @@ def test_another_model_dimension_or_schema_begins_a_generation_beside_the_live_o
     assert store.building_generation() == building
 
 
-def test_a_half_built_generation_is_gone_on_with(store: Store) -> None:
+def test_a_half_built_generation_is_continued(store: Store) -> None:
     store.open_generation(*MODEL)
     assert store.open_generation("model-b", 4, 1) == store.open_generation("model-b", 4, 1)
 
@@ -126,7 +126,7 @@ def test_a_written_document_is_a_served_skill(store: Store, generation: int, doc
     skill = store.skill("one")
     assert skill.id == skill_id
     for field in written.__struct_fields__:
-        if field in {"body", "size_bytes", "chunks", "vector", "chunk_vectors"}:
+        if field in {"body", "size_bytes", "chunks", "vector", "chunk_vectors", "stamp", "renamed_from"}:
             continue  # kept, but not part of a skill's record
         assert getattr(skill, field) == getattr(written, field), field
     assert skill.removed_at is None
@@ -271,6 +271,17 @@ def test_an_unchanged_document_can_be_recorded_elsewhere(store: Store, generatio
     assert state.embedded
 
 
+def test_a_document_keeps_the_stamp_of_its_file(store: Store, generation: int, document: Make) -> None:
+    one = store.write_document(document("one", stamp="written"), generation)
+    store.write_document(document("two"), generation)
+    assert [state.stamp for state in store.documents()] == ["written", ""]
+    store.note_stamps({one: "touched"})
+    store.note_stamps({})
+    assert [state.stamp for state in store.documents()] == ["touched", ""]
+    store.write_document(document("one", stamp="changed", content_hash="changed"), generation)
+    assert store.documents()[0].stamp == "changed"
+
+
 def moved(store: Store, skill_id: int, path: str) -> None:
     store.update_document(skill_id, document_path=path, root="/skills", copies=[], problems=[])
 
@@ -391,11 +402,19 @@ def test_before_the_first_run_there_is_neither_a_run_nor_a_root(store: Store) ->
     assert (store.last_run(), store.roots()) == (None, [])
 
 
-def test_the_run_that_finished_last_is_told_with_its_roots_in_order(store: Store) -> None:
-    store.record_run(run_record(2, ["/b", "/a"]))
-    store.record_run(run_record(1, ["/c"]))
-    assert store.last_run() == run_record(2, ["/b", "/a"])
+def test_the_run_that_was_recorded_last_is_the_last_whatever_its_times_say(store: Store) -> None:
+    store.record_run(run_record(2, ["/c"]))
+    store.record_run(run_record(1, ["/b", "/a"]))
+    assert store.last_run() == run_record(1, ["/b", "/a"])
     assert store.roots() == ["/b", "/a"]
+
+
+def test_only_recent_runs_are_kept(store: Store) -> None:
+    for number in range(60):
+        store.record_run(run_record(number))
+    assert store.last_run() == run_record(59)
+    store.record_run(run_record(0, ["/again"]))  # forgotten, so its id is free again
+    assert store.roots() == ["/again"]
 
 
 def test_recording_a_run_again_changes_nothing(store: Store) -> None:
@@ -409,3 +428,25 @@ def test_another_run_of_the_same_id_is_a_conflict(store: Store) -> None:
     with pytest.raises(Conflict):
         store.record_run(run_record(1, ["/other"]))
     assert store.roots() == []
+
+
+# --- turns ---------------------------------------------------------------------------------------------------
+
+
+def test_only_one_index_run_at_a_time_has_its_turn(open_another: Callable[[], Store], store: Store) -> None:
+    other = open_another()
+    with store.index_turn() as mine:
+        assert mine
+        with other.index_turn(should_stop=lambda: True) as too:
+            assert not too
+        with store.index_turn(should_stop=lambda: True) as twice:
+            assert not twice
+    with other.index_turn() as now:
+        assert now
+
+
+def test_a_turn_ends_with_an_error_too(store: Store) -> None:
+    with pytest.raises(NotFound), store.index_turn():
+        store.skill("nobody")
+    with store.index_turn(should_stop=lambda: True) as again:
+        assert again

@@ -222,6 +222,23 @@ def test_a_document_renamed_in_place_keeps_its_evidence(store: Store, document: 
     assert [row[0] for row in store.evidence_since(-1, -1, -1).sums] == ["new"]
 
 
+def test_a_document_renamed_back_takes_its_evidence_back(store: Store, document: Make, clock: Any) -> None:
+    generation = store.open_generation("model-a", 4, 1).generation
+    for name in ("old", "new", "old", "new", "old"):
+        store.write_document(document(name, document_path="/skills/x/SKILL.md", content_hash=name), generation)
+        clock.advance(days=1)
+        add(store, sums(name, 1.0))
+        assert {row[0] for row in store.evidence_since(-1, -1, -1).sums} == {name}
+
+
+def test_a_document_that_is_said_to_be_renamed_takes_its_evidence_along(store: Store, document: Make) -> None:
+    generation = store.open_generation("model-a", 4, 1).generation
+    store.remove_document(store.write_document(document("old"), generation))
+    add(store, sums("old", 4.0, version=1))
+    store.write_document(document("new", renamed_from="old"), generation)
+    assert [row[0] for row in store.evidence_since(-1, -1, -1).sums] == ["new"]
+
+
 def test_a_reader_must_start_over_after_a_rename(store: Store, document: Make) -> None:
     generation = store.open_generation("model-a", 4, 1).generation
     store.write_document(document("old"), generation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,76 @@ from store.sqlite import open_store
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def put(folder: Path, name: str, says: str) -> None:
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / name / "SKILL.md").write_text(f"---\nname: {name}\ndescription: {says}\n---\n# {name}\n", "utf-8")
+
+
 def test_indexing_prints_a_summary_a_person_reads(skillrank: Command, library: Path) -> None:
     (library / "broken").mkdir()
     (library / "broken" / "SKILL.md").write_bytes(b"\x00")
     run = skillrank("index", library)
     assert run.returncode == 0
     assert "3 skills served" in run.stdout
-    assert "1 unparsable" in run.stdout
+    assert "1 path not indexed" in run.stdout
     assert str(library / "broken" / "SKILL.md") in run.stdout.replace("\n", "")
+
+
+def test_indexing_speaks_of_one_skill_as_one(skillrank: Command, tmp_path: Path) -> None:
+    put(tmp_path / "one", "fix-types", "Mend mypy type errors")
+    assert skillrank("index", tmp_path / "one").stdout.startswith("1 skill served  ·  1 added")
+
+
+def test_indexing_a_folder_without_skills_says_so_and_fails(skillrank: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    run = skillrank("index", tmp_path / "empty", "--json")
+    assert run.returncode == 1
+    assert f"no skill was found in {tmp_path / 'empty'}" in run.stderr
+    assert json.loads(run.stdout)["documents"] == 0
+
+
+def test_an_empty_folder_beside_one_with_skills_is_only_a_warning(
+    skillrank: Command, library: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    run = skillrank("index", library, tmp_path / "empty")
+    assert run.returncode == 0
+    assert "no skill was found" in run.stderr
+
+
+def test_indexing_says_that_a_root_is_gone_and_how_to_forget_it(
+    skillrank: Command, library: Path, tmp_path: Path
+) -> None:
+    put(tmp_path / "with space", "cook", "Cook a stew")
+    skillrank("index", library, tmp_path / "with space")
+    shutil.rmtree(tmp_path / "with space")
+    assert "problem: 1 document" in skillrank("doctor").stdout
+    run = skillrank("index")
+    assert run.returncode == 0
+    assert f"skillrank index --forget '{tmp_path / 'with space'}'" in run.stderr
+    assert skillrank("doctor").returncode == 0
+    assert skillrank("index", "--forget", tmp_path / "with space").returncode == 0
+    assert skillrank("index").stderr == ""
+
+
+def test_forgetting_a_folder_that_was_never_indexed_is_an_error(skillrank: Command, library: Path) -> None:
+    skillrank("index", library)
+    run = skillrank("index", "--forget", library / "typo")
+    assert run.returncode == 1
+    assert "is not an indexed root" in run.stderr
+
+
+def test_an_empty_path_is_not_the_current_folder(skillrank: Command) -> None:
+    run = skillrank("index", "")
+    assert run.returncode == 2
+    assert "must not be empty" in run.stderr
+
+
+def test_a_loop_of_links_is_an_error_of_one_line(skillrank: Command, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    run = skillrank("index", tmp_path / "loop")
+    assert (run.returncode, len(run.stderr.splitlines())) == (1, 1)
+    assert "too many levels of symbolic links" in run.stderr
 
 
 def test_json_output_is_nothing_but_json(skillrank: Command, library: Path) -> None:
