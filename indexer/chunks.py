@@ -11,9 +11,10 @@ import msgspec
 from indexer.document import SkillDocument
 from indexer.markdown import Line, read_lines
 from store.contract.catalogue import Chunk
+from store.folding import folded
 
 # Raise it when the same document would give other chunks or other embedded texts: the index is then built anew.
-CHUNKS_SCHEMA = 2
+CHUNKS_SCHEMA = 3
 
 CHUNK_CHARS = 1_200
 MAX_CHUNKS = 64
@@ -76,7 +77,7 @@ def embedded_text(document: SkillDocument) -> str:
 
     It is never empty.
     """
-    return f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}".strip()
+    return folded(f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}").strip()
 
 
 def chunk_texts(document: SkillDocument, chunks: Sequence[Chunk]) -> list[str]:
@@ -85,7 +86,7 @@ def chunk_texts(document: SkillDocument, chunks: Sequence[Chunk]) -> list[str]:
     A chunk alone hardly says what it is about. A document without a body has none.
     """
     body = [chunk for chunk in chunks if chunk.kind == "body"]
-    return [f"{_spoken_name(document)}. {chunk.text}" for chunk in body[:EMBEDDED_CHUNKS]]
+    return [folded(f"{_spoken_name(document)}. {chunk.text}") for chunk in body[:EMBEDDED_CHUNKS]]
 
 
 def _summary(document: SkillDocument) -> str:

@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Queries asked longer ago are forgotten, their hashes and vectors too; None keeps them.
     aggregate_hours : float or None
         How often the service counts uses over projects and databases; None, only when asked.
+    correct : bool
+        Whether mistyped words of queries are corrected, unless a request says otherwise.
     explore_share : float
         In this share of the lists a skill that fits may be put first to learn how well it works; 0, never.
     """
@@ -62,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_queries: bool = True
     keep_searches_days: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
     aggregate_hours: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
+    correct: bool = True
     explore_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
     @property

@@ -39,8 +39,10 @@ def is_known_word(word: str) -> bool:
     It is when it stands in a general list of some language, is the name of a product, or is English in its British
     spelling, with a common prefix (``cofounder``), or put together of two words (``codebase``).
     """
-    return word in product_names() or any(_holds(word_list(language), word.encode()) for language in LANGUAGES) or (
-        _is_derived(word)
+    return (
+        word in product_names()
+        or any(_holds(word_list(language), word.encode()) for language in LANGUAGES)
+        or (_is_derived(word))
     )
 
 
@@ -50,9 +52,7 @@ def _is_derived(word: str) -> bool:
 
 
 def _is_prefixed(word: str) -> bool:
-    return any(
-        word.startswith(prefix) and _is_part(word[len(prefix) :]) for prefix in _PREFIXES
-    )
+    return any(word.startswith(prefix) and _is_part(word[len(prefix) :]) for prefix in _PREFIXES)
 
 
 def _is_compound(word: str) -> bool:

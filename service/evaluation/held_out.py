@@ -18,6 +18,7 @@ from service.ranking.fusion import DEPTH
 from service.search.encoders import Encoders
 from service.search.queries import InvalidQuery, checked_query, respelled, windows
 from service.settings import Settings
+from store.folding import folded
 from store.protocol import Store
 
 OnProgress = Callable[[str, int, int | None], None]
@@ -106,7 +107,7 @@ def _asked(
         answers = serving & indexed
         # What a document says of itself may be nothing that can be asked, and the document may be gone by now.
         with suppress(InvalidQuery):
-            query = checked_query(text)
+            query = folded(checked_query(text))
             query = respelled(query, store.corrections(query))
             if answers:
                 found = store.candidates(query, encoder.encode_queries(windows(query)), depth=DEPTH)

@@ -94,7 +94,7 @@ def asking(variant: Variant, store: Store, settings: Settings) -> Iterator[Asker
         When the other model or the other library cannot be used.
     """
     with _library(variant, store, settings) as (library, encoders):
-        searching = SkillSearch(library, encoders)
+        searching = SkillSearch(library, encoders, correct=settings.correct)
         searching.learning.learn_all()
         weights = searching.weights() if variant.outcomes else without_outcomes(searching.weights())
 

@@ -23,6 +23,10 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     project_id: Identifier | None = None
     workflow_phase: Identifier | None = None
     category: Annotated[str, msgspec.Meta(description="Only skills of this category.")] | None = None
+    correct: Annotated[
+        bool | None,
+        msgspec.Meta(description="Whether mistyped words are corrected; the setting SKILLRANK_CORRECT by default."),
+    ] = None
     group: Annotated[bool, msgspec.Meta(description="Show near-identical skills as one, naming the others.")] = True
 
 
@@ -99,7 +103,7 @@ class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The ranked skills, and how sure the service is that they fit.
 
-    `corrected` names the words of the query that no document holds, with what they were taken for.
+    `corrected` names the mistyped words of the query with what they were taken for.
     """
 
     search_id: str

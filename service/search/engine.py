@@ -32,6 +32,7 @@ from service.search.scoping import read_scope
 from store.clock import format_time, system_clock
 from store.contract.retrieval import Candidate
 from store.contract.searches import SearchRecord, ServedSkill
+from store.folding import folded
 from store.protocol import Store
 
 # So many candidates are looked through for near-identical ones: a few times as many as are asked for, and those that
@@ -56,6 +57,8 @@ class SkillSearch:
         Gives the encoder that made the live generation.
     exploration : Exploration, optional
         How often a skill is put first to learn more about it; never, by default.
+    correct : bool
+        Whether mistyped words are corrected where a request does not say.
     """
 
     def __init__(
@@ -64,10 +67,12 @@ class SkillSearch:
         encoders: Encoders,
         *,
         exploration: Exploration = Exploration(),  # noqa: B008  frozen
+        correct: bool = True,
     ) -> None:
         self._store = store
         self._encoders = encoders
         self._exploration = exploration
+        self._correct = correct
         self._random = np.random.default_rng()
         self._encoding = ThreadPoolExecutor(thread_name_prefix="encoding")
         self.learning = Learning(store)
@@ -82,8 +87,7 @@ class SkillSearch:
         """
         started = time.perf_counter()
         query = checked_query(request.query)
-        corrected = self._store.corrections(query)
-        asked = respelled(query, corrected)
+        asked, corrected = self._understood(query, request)
         encoding, model_id, degraded = self._start_encoding(asked)
         words = self._store.vocabulary(asked)
         candidates = self._store.candidates(asked, encoding.result, depth=DEPTH, category=request.category)
@@ -138,8 +142,7 @@ class SkillSearch:
         Near-identical skills follow the one that stands for them. `lexical` is the weight of words beside meaning,
         None for that of the release.
         """
-        query = checked_query(request.query)
-        query = respelled(query, self._store.corrections(query))
+        query, _ = self._understood(checked_query(request.query), request)
         encoding, model_id, _ = self._start_encoding(query)
         candidates = self._store.candidates(query, encoding.result, depth=DEPTH, category=request.category)
         ranking = self._rank(candidates, request, encoding.result(), model_id, weights=weights, lexical=lexical)
@@ -152,6 +155,13 @@ class SkillSearch:
         """Return the weights that rank: those adopted last, or those of the release."""
         learnt = self._store.learnt_weights()
         return DEFAULT_WEIGHTS if learnt is None else msgspec.convert(learnt.weights, Weights)
+
+    def _understood(self, query: str, request: SearchRequest) -> tuple[str, dict[str, str]]:
+        """Return the query as it is searched for, and the words of it that were corrected."""
+        text = folded(query)
+        correct = self._correct if request.correct is None else request.correct
+        corrected = self._store.corrections(text) if correct else {}
+        return respelled(text, corrected), corrected
 
     def _start_encoding(self, query: str) -> tuple[Future[NDArray[np.float32] | None], str | None, list[str]]:
         """Let the model read the query in a thread of its own, while this one looks for its words."""
@@ -278,9 +288,9 @@ def _logged(ranking: Ranking, place: int, position: int) -> ServedSkill:
 
 def _filters(request: SearchRequest) -> dict[str, Any]:
     told: dict[str, Any] = {field: getattr(request, field) for field in ("limit", "category", "workflow_phase")}
-    return {field: value for field, value in told.items() if value is not None} | (
-        {} if request.group else {"group": False}
-    )
+    told |= {} if request.group else {"group": False}
+    told |= {} if request.correct is None else {"correct": request.correct}
+    return {field: value for field, value in told.items() if value is not None}
 
 
 def _encode(encoder: Encoder, query: str) -> NDArray[np.float32] | None:

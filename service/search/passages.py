@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from store.contract.catalogue import Chunk
 from store.contract.retrieval import Term
+from store.folding import folded
 
 _STEM_CHARACTERS: Final = 5
 # What is left of “I'd” or “we've” says nothing.
@@ -17,6 +20,9 @@ _FEWEST_CHARACTERS: Final = 3
 _MAX_STEMS: Final = 64
 EXCERPT_CHARACTERS: Final = 280
 _LEAD_CHARACTERS: Final = EXCERPT_CHARACTERS // 4
+# Chunks are as long only in documents of more than a megabyte; further on in one of those nothing is looked for.
+_READ_CHARACTERS: Final = 20_000
+_ROUNDING: Final = 1e-9
 
 
 class SoughtWords:
@@ -43,7 +49,7 @@ class SoughtWords:
 
     def stems_in(self, text: str) -> set[str]:
         """Return the beginnings that words of `text` have."""
-        return set(self._stems_in(text.lower()))
+        return set(self._stems_in(_matched(text)))
 
     def _stems_in(self, lowered: str) -> Iterator[str]:
         for stem, start in self._sought:
@@ -59,21 +65,40 @@ class SoughtWords:
 
     def weight_in(self, text: str) -> float:
         """Return how much of the query `text` holds, 0 or more."""
-        return math.fsum(self._weight[stem] for stem in self._stems_in(text.lower()))
+        return math.fsum(self._weight[stem] for stem in self._stems_in(_matched(text)))
 
     def densest_in(self, text: str, characters: int) -> int:
         """Return where a stretch of so many characters begins that holds most of the query; 0 without any word."""
-        lowered = text.lower()
+        matched = _matched(text)
         places = sorted(
-            (found.start(), stem) for stem in self.stems_in(text) for found in re.finditer(_pattern(stem), lowered)
+            (found.start(), stem)
+            for stem in set(self._stems_in(matched))
+            for found in re.finditer(_pattern(stem), matched)
         )
         best, most = 0, 0.0
-        for at, (start, _) in enumerate(places):
-            within = {stem for place, stem in places[at:] if place < start + characters}
-            held = sum(self._weight[stem] for stem in within)
-            if held > most:
+        within: Counter[str] = Counter()
+        held, end = 0.0, 0
+        # A window slides over the places: each enters and leaves it once, however often a word is repeated.
+        for start, stem in places:
+            while end < len(places) and places[end][0] < start + characters:
+                entering = places[end][1]
+                held += 0.0 if within[entering] else self._weight[entering]
+                within[entering] += 1
+                end += 1
+            if held > most + _ROUNDING:
                 best, most = start, held
-        return best
+            within[stem] -= 1
+            held -= 0.0 if within[stem] else self._weight[stem]
+        return _place_in(text, best) if len(matched) != len(text) else best
+
+
+def _place_in(text: str, place: int) -> int:
+    """Return where in a text something stands of which `_matched` moved the beginning to `place`."""
+    return bisect_left(range(len(text)), place, key=lambda end: len(_matched(text[:end])))
+
+
+def _matched(text: str) -> str:
+    return folded(text).lower()
 
 
 def _pattern(stem: str) -> str:
@@ -103,7 +128,7 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
         None when there is no body.
     """
     body = [chunk for chunk in chunks if chunk.kind == "body"]
-    held = [sought.weight_in(f"{chunk.heading}\n{chunk.text}") for chunk in body]
+    held = [sought.weight_in(f"{chunk.heading}\n{chunk.text[:_READ_CHARACTERS]}") for chunk in body]
     equals = [place for place, weight in enumerate(held) if weight == max(held)]
     embedded = [place for place in equals if place < len(similarities)]
     if embedded:
@@ -113,7 +138,7 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
 
 def excerpt(sought: SoughtWords, text: str) -> str:
     """Return at most `EXCERPT_CHARACTERS` of `text`, where it holds most of the query."""
-    flat = " ".join(text.split())
+    flat = " ".join(text[:_READ_CHARACTERS].split())
     if len(flat) <= EXCERPT_CHARACTERS:
         return flat
     densest = sought.densest_in(flat, EXCERPT_CHARACTERS - _LEAD_CHARACTERS)

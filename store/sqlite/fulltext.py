@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from store.folding import folded
+
 # Scripts written without spaces, which unicode61 would keep as one token for a whole sentence.
 _UNSPACED: Final = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -34,8 +36,8 @@ STOP_WORDS: Final = frozenset(
 
 
 def searchable(text: str) -> str:
-    """Write `text` so that every character of an unspaced script is a token; drop what UTF-8 cannot hold."""
-    return _UNSPACED.sub(r" \1 ", _UNSTORABLE.sub(" ", text))
+    """Write `text`, folded, so that every character of an unspaced script is a token; drop what UTF-8 cannot hold."""
+    return _UNSPACED.sub(r" \1 ", _UNSTORABLE.sub(" ", folded(text)))
 
 
 def terms_of(text: str) -> list[str]:

@@ -95,9 +95,7 @@ class Spelling:
         return meant
 
 
-def _beginning_like(
-    connection: apsw.Connection, word: str, terms: dict[str, dict[str, int]]
-) -> dict[str, int]:
+def _beginning_like(connection: apsw.Connection, word: str, terms: dict[str, dict[str, int]]) -> dict[str, int]:
     """Return the stems of the index that begin as a word does, with how many documents hold each; fills `terms`."""
     first = "".join(parts_of(connection, word))[:1]
     if first not in terms:
@@ -144,9 +142,7 @@ def _other_ending(connection: apsw.Connection, word: str) -> str | None:
     if word in written:
         return None
     others = [
-        each
-        for each in written
-        if _may_be_meant(word, each) and not (each.startswith(word) or word.startswith(each))
+        each for each in written if _may_be_meant(word, each) and not (each.startswith(word) or word.startswith(each))
     ]
     return min(others, key=lambda each: (OSA.distance(word, each), each), default=None)
 

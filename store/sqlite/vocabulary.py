@@ -17,6 +17,8 @@ SMALL_LIBRARY: Final = 10_000
 # Scoring a document for a word takes half a microsecond; beyond this many a search would wait for its commonest words.
 POSTINGS: Final = 6_000
 POSTINGS_A_WORD: Final = 1_500
+# Queries bring ever new words; beyond this many, counts are looked up each time.
+_MOST_REMEMBERED: Final = 100_000
 
 _SEQ: Final = "SELECT coalesce(max(index_seq), 0) FROM skills"
 _DOCUMENTS: Final = "SELECT doc FROM skill_vocabulary WHERE term = ?"
@@ -41,9 +43,12 @@ class Vocabulary:
             known = self._documents
         found = []
         for word in words:
-            if word not in known:
-                known[word] = _rarest(connection, word)
-            found.append(known[word])
+            held = known.get(word)
+            if held is None:
+                held = _rarest(connection, word)
+                if len(known) < _MOST_REMEMBERED:
+                    known[word] = held
+            found.append(held)
         return found
 
     @staticmethod

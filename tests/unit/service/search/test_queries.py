@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,3 +128,32 @@ def test_an_excerpt_is_short(text: str) -> None:
 
 def test_an_excerpt_shows_the_shared_word() -> None:
     assert "needle" in excerpt(sought("needle"), "hay " * 300 + "needle " + "hay " * 300)
+
+
+@pytest.mark.parametrize("word", ["naïve", "nai\u0308ve", "NAÏVE"])
+def test_the_forms_of_one_word_are_the_same_in_a_passage(word: str) -> None:
+    assert sought("naïve").words_in(f"a {word} answer") == ["naïve"]
+    assert sought("pandas").words_in("ｐａｎｄａｓ") == ["pandas"]
+    assert "ｎｅｅｄｌｅ" in excerpt(sought("needle"), "ﬃ " * 300 + "ｎｅｅｄｌｅ " + "hay " * 300)
+
+
+def dense_by_definition(words: SoughtWords, text: str, characters: int) -> float:
+    return max(words.weight_in(text[start : start + characters]) for start in range(len(text)))
+
+
+@given(st.lists(st.sampled_from(["alpha", "beta", "gamma", "hay"]), min_size=1, max_size=60), st.integers(20, 80))
+def test_the_densest_stretch_holds_as_much_as_any(drawn: list[str], characters: int) -> None:
+    words, text = sought("alpha", "beta", "gamma"), " ".join(drawn)
+    start = words.densest_in(text, characters)
+    found = words.weight_in(text[start : start + characters + len("alpha")])
+    assert found >= dense_by_definition(words, text, characters) - 1e-9
+
+
+def test_a_word_that_a_huge_document_repeats_costs_no_more_than_reading_it() -> None:
+    page = "needle " * 1_500_000
+    began = time.process_time()
+    chosen = best_passage(sought("needle", "haystack"), [chunk(at, page) for at in range(1, 4)])
+    assert chosen is not None
+    assert len(excerpt(sought("needle"), chosen.text)) <= EXCERPT_CHARACTERS + 4
+    assert sought("needle").densest_in(page[:200_000], 280) == 0
+    assert time.process_time() - began < 1.0
