@@ -1,19 +1,23 @@
-"""Whether anything fits at all: read off how near the nearest skill is, by the scale of the model that says so."""
+"""How likely it is that a skill fits: read off the cosine of the nearest one, on the scale of the model.
+
+A query of one or two words has a low cosine with every document, so words count too: a query whose words all stand in
+the name or description of one of the first skills is never answered by "no skill fits".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from embeddings.scale import Scale
-from store.contract.retrieval import Candidate
+from store.contract.retrieval import Candidate, Term
 from store.contract.searches import Confidence
 
 CONFIDENCE_WORDS: Final[dict[Confidence, str]] = {
     "high": "these skills fit the query",
     "medium": "these skills probably fit; look at the first ones before you choose",
-    "low": "nothing fits well; these come nearest",
-    "none": "no skill fits this query; these are only the least unlike it",
+    "low": "no skill fits well; these are the closest",
+    "none": "no skill fits this query; these are the closest, but probably do not help",
 }
 
 # Measured on queries that were held out of training and on queries that nothing fits (DECISIONS.md, 25,
@@ -57,3 +61,9 @@ def judge_confidence(candidates: Sequence[Candidate], scale: Scale | None) -> Co
     if nearest >= scale.medium:
         return "medium"
     return "low" if nearest >= scale.low else "none"
+
+
+def describes(words: Sequence[Term], texts: Iterable[Collection[Term]]) -> bool:
+    """Whether one of some texts, each as its terms, holds every word of a query in some form."""
+    sought = {word.stem for word in words}
+    return bool(sought) and any(sought <= {term.stem for term in text} for text in texts)

@@ -24,14 +24,14 @@ from service.ranking.grouping import representatives, shared_relevance
 from service.ranking.judgement import judge
 from service.ranking.scope import scope_gain
 from service.search.answers import SearchAnswer, SearchRequest
-from service.search.confidence import CONFIDENCE_WORDS, fusion_settings, judge_confidence, scale_of
+from service.search.confidence import CONFIDENCE_WORDS, describes, fusion_settings, judge_confidence, scale_of
 from service.search.encoders import Encoders
 from service.search.explaining import Ranking, components, explain, nearest_chunk
 from service.search.queries import checked_query, respelled, windows
 from service.search.scoping import read_scope
 from store.clock import format_time, system_clock
-from store.contract.retrieval import Candidate
-from store.contract.searches import SearchRecord, ServedSkill
+from store.contract.retrieval import Candidate, Term
+from store.contract.searches import Confidence, SearchRecord, ServedSkill
 from store.folding import folded
 from store.protocol import Store
 
@@ -42,6 +42,8 @@ _GROUPED_AT_LEAST: Final = 20
 _GROUPED_AT_MOST: Final = 80
 # So many of the best by their whole documents are compared by their chunks too: what one answer may hold.
 _COMPARED_BY_CHUNKS: Final = 50
+# Among so many of the first skills one is looked for whose name or description holds all words of the query.
+_DESCRIBED_AMONG: Final = 10
 
 _NO_VECTORS: Final[Future[NDArray[np.float32] | None]] = Future()
 _NO_VECTORS.set_result(None)
@@ -96,6 +98,7 @@ class SkillSearch:
         skills = self._store.skills_named([candidates[place].skill_name for place in first])
         # A skill that another process removed since it was found is left out.
         served = [place for place in first if candidates[place].skill_name in skills]
+        by_meaning = judge_confidence(candidates, self._scale(model_id))
         record = SearchRecord(
             id=str(uuid.uuid4()),
             searched_at=format_time(system_clock()),
@@ -109,7 +112,7 @@ class SkillSearch:
             filters=_filters(request),
             weights_version=ranking.weights.version,
             explored=ranking.explored.explored,
-            confidence=judge_confidence(candidates, self._scale(model_id)),
+            confidence=self._confidence(by_meaning, ranking, words),
             degraded=degraded,
             elapsed_ms=_milliseconds_since(started),
             results=[_logged(ranking, place, position) for position, place in enumerate(served, start=1)],
@@ -122,7 +125,7 @@ class SkillSearch:
             words,
             skills,
             self._store.chunks(list(skills)),
-            nothing_fits=record.confidence == "none",
+            nothing_fits=by_meaning == "none",
         )
         wait_until_recorded()
         return SearchAnswer(
@@ -176,6 +179,15 @@ class SkillSearch:
 
     def _scale(self, model_id: str | None) -> Scale | None:
         return None if model_id is None else scale_of(model_id, self._encoders.scale(model_id))
+
+    def _confidence(self, by_meaning: Confidence, ranking: Ranking, words: Sequence[Term]) -> Confidence:
+        """Return how sure the answer is: by meaning, but at least medium where a skill is described in these words."""
+        if by_meaning in {"high", "medium"}:
+            return by_meaning
+        first = [ranking.candidates[place].skill_name for place in ranking.explored.order[:_DESCRIBED_AMONG]]
+        skills = self._store.skills_named(first).values()
+        texts = (self._store.vocabulary(f"{skill.skill_name} {skill.description or ''}") for skill in skills)
+        return "medium" if describes(words, texts) else by_meaning
 
     def _rank(
         self,

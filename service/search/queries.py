@@ -13,6 +13,8 @@ WINDOW_WORDS: Final = 150
 MAX_WINDOWS: Final = 40
 # A query a little longer than a window loses nothing by being read whole.
 _WHOLE_WORDS: Final = 200
+# Names of products are rarely as long as this and one letter from a common word.
+_LONG_WORD: Final = 8
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff]")
 
@@ -48,11 +50,20 @@ def checked_query(text: str) -> str:
 
 
 def respelled(query: str, corrections: Mapping[str, str]) -> str:
-    """Return the query with each of the words replaced by what it is taken for."""
+    """Return the query with what mistyped words are taken for.
+
+    The corrected word stands beside the typed one, which may be a name that no list holds. It replaces it where that
+    is unlikely: in long words, and where two letters merely changed places.
+    """
     if not corrections:
         return query
     words = "|".join(re.escape(word) for word in corrections)
-    return re.sub(rf"\b(?:{words})\b", lambda found: corrections[found[0]], query)
+    return re.sub(rf"\b(?:{words})\b", lambda found: _corrected(found[0], corrections[found[0]]), query)
+
+
+def _corrected(typed: str, meant: str) -> str:
+    certain = max(len(typed), len(meant)) >= _LONG_WORD or sorted(typed) == sorted(meant)
+    return meant if certain else f"{typed} {meant}"
 
 
 def windows(query: str) -> list[str]:

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.search.passages import EXCERPT_CHARACTERS, SoughtWords, best_passage, excerpt
-from service.search.queries import MAX_CHARACTERS, MAX_WINDOWS, InvalidQuery, checked_query, windows
+from service.search.queries import (
+    MAX_CHARACTERS,
+    MAX_WINDOWS,
+    InvalidQuery,
+    checked_query,
+    respelled,
+    windows,
+)
 from store.contract.catalogue import Chunk
 from store.contract.retrieval import Term
 
@@ -49,6 +56,22 @@ def test_windows_hold_every_word_in_order(words: list[str]) -> None:
 
 def test_a_short_query_is_its_only_window() -> None:
     assert windows("fix my types") == ["fix my types"]
+
+
+@pytest.mark.parametrize(
+    ("query", "corrections", "asked"),
+    [
+        ("my databse is slow", {"databse": "database"}, "my database is slow"),
+        ("tset driven", {"tset": "test"}, "test driven"),
+        ("a lnding page", {"lnding": "landing"}, "a lnding landing page"),
+        ("lnding lndings", {"lnding": "landing"}, "lnding landing lndings"),
+        ("nothing to mend", {}, "nothing to mend"),
+    ],
+)
+def test_a_correction_replaces_a_word_only_where_it_has_no_other_meaning(
+    query: str, corrections: dict[str, str], asked: str
+) -> None:
+    assert respelled(query, corrections) == asked
 
 
 def sought(*words: str) -> SoughtWords:
