@@ -76,9 +76,14 @@ def bottlenecks(counts: Iterable[PhaseCount]) -> list[Bottleneck]:
         found.append(
             Bottleneck(
                 phase=phase,
-                abandoned=rate(ended.get(("use", "abandoned"), 0), uses, "finished uses"),
-                failed=rate(ended.get(("use", "failed"), 0), uses, "finished uses"),
-                failed_steps=rate(ended.get(("step", "failed"), 0), judged, "judged steps"),
+                abandoned=rate(ended.get(("use", "abandoned"), 0), uses, "finished use"),
+                failed=rate(ended.get(("use", "failed"), 0), uses, "finished use"),
+                failed_steps=rate(
+                    ended.get(("step", "failed"), 0),
+                    judged,
+                    "step that passed or failed",
+                    "steps that passed or failed",
+                ),
             )
         )
     # By the lower bound: what is rare and looks bad does not come before what is frequent and is bad.
@@ -91,7 +96,7 @@ def transitions(counts: Iterable[TransitionCount]) -> list[Transition]:
     """Return what follows what, most often first, with the share of everything that came after."""
     found = []
     for count in counts:
-        told = rate(count.n, count.leaving, "moves on from here")
+        told = rate(count.n, count.leaving, "transition from here", "transitions from here")
         found.append(
             Transition(
                 before=count.before,

@@ -129,7 +129,8 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
     """
     body = [chunk for chunk in chunks if chunk.kind == "body"]
     held = [sought.weight_in(f"{chunk.heading}\n{chunk.text[:_READ_CHARACTERS]}") for chunk in body]
-    equals = [place for place, weight in enumerate(held) if weight == max(held)]
+    most = max(held, default=0.0)
+    equals = [place for place, weight in enumerate(held) if weight == most]
     embedded = [place for place in equals if place < len(similarities)]
     if embedded:
         return body[max(embedded, key=lambda place: similarities[place])]
