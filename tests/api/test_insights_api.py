@@ -70,7 +70,7 @@ def test_another_database_is_counted_and_one_that_is_none_is_told(client: Client
     (project,) = client.get("/api/insights/projects").json()
     assert (project["project"], project["project_id"], project["invocations"]) == ("no project", "", 1)
     note = client.get("/api/insights").json()["notes"][-1]
-    assert "stay in the database in which they were asked" in note
+    assert "stay in the database that recorded them" in note
 
 
 def test_insights_come_with_evidence_and_the_rows_behind_it(client: Client) -> None:

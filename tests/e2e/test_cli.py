@@ -37,7 +37,7 @@ def test_a_use_recorded_in_the_shell_shows_in_the_next_answer(skillrank: Command
     skillrank("index", library)
     use = skillrank("track", "start", "tune-queries").stdout.strip()
     assert skillrank("track", "finish", use, "--outcome", "completed").returncode == 0
-    assert "completed 1 of 1 uses (thin evidence: 1 use so far)" in " ".join(
+    assert "completed 1 of 1 use (thin evidence: 1 use so far)" in " ".join(
         skillrank("search", "slow database queries").stdout.split()
     )
 
