@@ -1,4 +1,4 @@
-"""Counts uses over projects and databases: one run at a time; unreadable databases are reported, not raised."""
+"""Counting uses over projects and databases: one run at a time, and what could not be read is told, not raised."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SkippedSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AggregateReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run counted, by database, and which databases it left out. Only new rows are counted."""
+    """What a run counted, by database, and which databases it left out. Rows are those that were new."""
 
     sources: list[SourceRun]
     skipped: list[SkippedSource]
@@ -52,9 +52,9 @@ class Aggregation:
         self._lock = threading.Lock()
 
     def run(self, sources: Sequence[Path] = ()) -> AggregateReport:
-        """Count the new rows of these databases; without any, those of this store.
+        """Count what these databases have that is not counted yet; without any, what this store itself has.
 
-        Each is a file, or a data folder that contains one. A database found at two paths is counted once.
+        Each is a file, or a data folder that holds one. One that is found at two paths is counted once.
         """
         started = time.perf_counter()
         runs: list[SourceRun] = []
@@ -79,7 +79,7 @@ class Aggregation:
         )
 
     def refresh(self) -> AggregateReport:
-        """Count the new rows of this store and of every other database that was counted before."""
+        """Count anew what this store and every other database that was counted before have by now."""
         others = [Path(source.location) for source in self._store.metrics_sources() if not source.own]
         own = self.run()
         if not others:
@@ -100,7 +100,7 @@ class Aggregation:
         for run in runs:
             if run.store_id == store_id:
                 raise SourceUnreadable(
-                    f"{path} is the same database as {run.location}, or a copy of it, and is counted only once",
+                    f"{path} is the same database as {run.location}, or a copy of it, and is counted once",
                     cause="duplicate",
                 )
         return self._store.aggregate(None if store_id == self._store.store_id() else path)

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from service.wording import counted, joined
+from service.text import counted
+from service.wording import joined
 from store.contract.catalogue import SkillRecord
 from store.contract.retrieval import Term
 from store.contract.searches import Contest
@@ -164,10 +165,8 @@ def _traffic(found: OverlappingSkills) -> list[str]:
         else (contest.second_taken, contest.second_completed)
     )
     others_done = contest.second_completed if first_leads else contest.first_completed
-    lines = [
-        f"Shown together in {counted(contest.searches, 'search', 'searches')}: "
-        f"{winner} was taken {taken} times of {total}."
-    ]
+    shown = f"Shown together in {counted(contest.searches, 'search', 'searches')}"
+    lines = [f"{shown}: {winner} was taken {taken} times of {total}."]
     if taken >= _TAKES_MOST * total:
         lines.append(f"It takes the traffic of {loser}.")
     if total > taken:

@@ -26,7 +26,7 @@ from service.insights.inference import (
     newcombe,
     pooled_difference,
 )
-from service.wording import counted
+from service.text import counted
 
 # A share of fewer sessions would change with the next few.
 LEAST_SESSIONS: Final = 10

@@ -9,7 +9,7 @@ import numpy as np
 
 from service.insights import sentences
 from service.insights.inference import Estimate, wilson
-from service.wording import counted
+from service.text import counted
 
 # A share of fewer trials would change with the next few.
 LEAST_TRIALS: Final = 20

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.wording import counted, percent
+from service.text import counted
+from service.wording import percent
 
 _QUERY_CHARACTERS: Final = 120
 
@@ -61,7 +62,7 @@ def unlike_in_use(skill: str, day: str, seen: float, expected: float) -> str:
     """Say that unusually many or few people used a skill on its last day."""
     direction = "much" if seen > expected else "little"
     return (
-        f"{skill} was used unusually {direction} on {day}: by {counted(seen, 'person', 'people')}, "
+        f"{skill} was used unusually {direction} on {day}: by {counted(round(seen), 'person', 'people')}, "
         f"{expected:,.0f} expected"
     )
 
@@ -89,8 +90,8 @@ def missing_skill(query: str | None, more: int, askers: int) -> str:
 def passed_over(skill: str, listed: float, seen: float, attraction: float) -> str:
     """Say that a skill was shown and never chosen; `attraction` is how often skills are chosen when looked at."""
     return (
-        f"{skill} was listed {counted(listed, 'time')}, probably seen {counted(seen, 'time')}, and never chosen; on "
-        f"average a skill that is seen is chosen {percent(attraction)} of the time"
+        f"{skill} was listed {counted(round(listed), 'time')}, probably seen {counted(round(seen), 'time')}, and never "
+        f"chosen; on average a skill that is seen is chosen {percent(attraction)} of the time"
     )
 
 

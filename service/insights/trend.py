@@ -21,7 +21,7 @@ from service.insights.findings import (
     share_of,
     tested,
 )
-from service.wording import counted
+from service.text import counted
 
 WEEK: Final = 7
 MIN_WEEKS: Final = 6

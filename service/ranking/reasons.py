@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from service.wording import counted, percent
+from service.text import counted
+from service.wording import percent
 
 THIN_EVIDENCE: Final = 5
 _NOTABLE_SPEED: Final = 0.1

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.wording import counted
+from service.text import counted
 
 HALF_LIFE_DAYS: Final = 30.0
 WINDOW_DAYS: Final = 90.0

@@ -35,14 +35,14 @@ from store.contract.searches import Confidence, SearchRecord, ServedSkill
 from store.folding import folded
 from store.protocol import Store
 
-# So many candidates are looked through for near-identical ones: a few times as many as are asked for, and those that
-# outcomes may bring forward, which in a library of copies could be hundreds.
+# Near-identical skills are grouped among this many candidates: a few times as many as are asked for, and those that
+# outcomes may bring forward, of which a library of copies could have hundreds.
 _GROUPED_PER_RESULT: Final = 3
 _GROUPED_AT_LEAST: Final = 20
 _GROUPED_AT_MOST: Final = 80
-# So many of the best by their whole documents are compared by their chunks too: what one answer may hold.
+# This many of the best candidates by whole document are compared by chunk as well: as many as an answer may have.
 _COMPARED_BY_CHUNKS: Final = 50
-# Among so many of the first skills one is looked for whose name or description holds all words of the query.
+# A skill whose name or description has all words of the query is looked for among this many of the first.
 _DESCRIBED_AMONG: Final = 10
 
 _NO_VECTORS: Final[Future[NDArray[np.float32] | None]] = Future()
@@ -58,9 +58,9 @@ class SkillSearch:
     encoders : Encoders
         Gives the encoder that made the live generation.
     exploration : Exploration, optional
-        How often a skill is put first to learn more about it; never, by default.
+        How often a skill is placed first to learn more about it; never, by default.
     correct : bool
-        Whether mistyped words are corrected where a request does not say.
+        Whether mistyped words are corrected unless a request says otherwise.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class SkillSearch:
         Raises
         ------
         InvalidQuery
-            When the query cannot be asked.
+            When the query is empty, too long, or not plain text.
         """
         started = time.perf_counter()
         query = checked_query(request.query)
@@ -96,7 +96,7 @@ class SkillSearch:
         ranking = self._rank(candidates, request, encoding.result(), model_id, weights=self.weights())
         first = [int(place) for place in ranking.explored.order[: request.limit]]
         skills = self._store.skills_named([candidates[place].skill_name for place in first])
-        # A skill that another process removed since it was found is left out.
+        # A skill may have been removed by another process since it was found.
         served = [place for place in first if candidates[place].skill_name in skills]
         by_meaning = judge_confidence(candidates, self._scale(model_id))
         record = SearchRecord(
@@ -117,7 +117,7 @@ class SkillSearch:
             elapsed_ms=_milliseconds_since(started),
             results=[_logged(ranking, place, position) for position, place in enumerate(served, start=1)],
         )
-        # The disk syncs the record while the answer is put into words.
+        # The record reaches the disk while the answer is explained.
         wait_until_recorded = self._store.start_recording(record)
         results = explain(
             ranking,
@@ -140,9 +140,9 @@ class SkillSearch:
         )
 
     def order(self, request: SearchRequest, weights: Weights, *, lexical: float | None = None) -> list[str]:
-        """Return the names of the skills in the order that some weights give, without recording anything.
+        """Return the names of the skills in the order of some weights, without recording anything.
 
-        Near-identical skills follow the one that stands for them. `lexical` is the weight of words beside meaning,
+        Near-identical skills follow the one that represents them. `lexical` is the weight of words relative to meaning,
         None for that of the release.
         """
         query, _ = self._understood(checked_query(request.query), request)
@@ -155,7 +155,7 @@ class SkillSearch:
         return found[: request.limit]
 
     def weights(self) -> Weights:
-        """Return the weights that rank: those adopted last, or those of the release."""
+        """Return the current weights: those adopted last, or those of the release."""
         learnt = self._store.learnt_weights()
         return DEFAULT_WEIGHTS if learnt is None else msgspec.convert(learnt.weights, Weights)
 
@@ -167,7 +167,7 @@ class SkillSearch:
         return respelled(text, corrected), corrected
 
     def _start_encoding(self, query: str) -> tuple[Future[NDArray[np.float32] | None], str | None, list[str]]:
-        """Let the model read the query in a thread of its own, while this one looks for its words."""
+        """Encode the query in another thread, while this one searches for its words."""
         generation = self._store.live_generation()
         if generation is None:
             return _NO_VECTORS, None, ["nothing is indexed yet: run `skillrank index ROOT…`"]
@@ -251,7 +251,7 @@ class SkillSearch:
     def _relevance(
         self, candidates: Sequence[Candidate], vectors: NDArray[np.float32] | None, settings: dict[str, float]
     ) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float32]]]:
-        """Return the fused relevance of the candidates, and the cosines of chunks by skill id, of the best of them."""
+        """Return the fused relevance of all candidates, and the cosines of the best ones' chunks by skill id."""
         similarity = _column(candidate.similarity for candidate in candidates)
         bm25 = _column(candidate.bm25 for candidate in candidates)
         fused = fused_relevance(similarity, bm25, **settings)
@@ -267,7 +267,7 @@ class SkillSearch:
     def _groups(
         self, candidates: Sequence[Candidate], fused: NDArray[np.float64], request: SearchRequest, weights: Weights
     ) -> list[list[int]]:
-        """Return the near-identical candidates, by their places, among those that may be served."""
+        """Return groups of near-identical candidates, by their places, among those that may be served."""
         fit = int((fused >= fused.max(initial=-np.inf) - weights.gate).sum())
         deep = max(_GROUPED_PER_RESULT * request.limit + _GROUPED_AT_LEAST, min(fit, _GROUPED_AT_MOST))
         place = {candidates[at].skill_id: at for at in np.argsort(-fused, kind="stable")[:deep].tolist()}
@@ -283,7 +283,7 @@ def _column(cells: Any) -> NDArray[np.float64]:
 
 
 def _logged(ranking: Ranking, place: int, position: int) -> ServedSkill:
-    """Return what is kept of a served skill: enough to try other weights on it later (`service.learning.tuning`)."""
+    """Return the record of a served skill: enough to try other weights later (`service.learning.tuning`)."""
     return ServedSkill(
         position=position,
         skill_name=ranking.candidates[place].skill_name,

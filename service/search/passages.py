@@ -1,4 +1,4 @@
-"""Which part of a document speaks to a query."""
+"""Which part of a document matches a query best."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from store.folding import folded
 _STEM_CHARACTERS: Final = 5
 # What is left of “I'd” or “we've” says nothing.
 _FEWEST_CHARACTERS: Final = 3
-# A page-long query has more words than help to choose a passage.
+# A page-long query has more words than are useful to choose a passage.
 _MAX_STEMS: Final = 64
 EXCERPT_CHARACTERS: Final = 280
 _LEAD_CHARACTERS: Final = EXCERPT_CHARACTERS // 4
-# Chunks are as long only in documents of more than a megabyte; further on in one of those nothing is looked for.
+# Only documents of more than a megabyte have longer chunks; the rest of such a chunk is not searched.
 _READ_CHARACTERS: Final = 20_000
 _ROUNDING: Final = 1e-9
 
 
 class SoughtWords:
-    """The words of a query, as documents are searched for them: by their beginnings (``failing``, ``failed``).
+    """The words of a query, matched by their beginnings (``failing``, ``failed``).
 
     Parameters
     ----------
     terms : sequence of Term
-        In the order of the query; repeated ones count once. A word counts the more, the fewer documents hold it.
+        In the order of the query; repeated ones count once. The fewer documents contain a word, the more it counts.
     """
 
     def __init__(self, terms: Sequence[Term]) -> None:
@@ -48,27 +48,27 @@ class SoughtWords:
         ]
 
     def stems_in(self, text: str) -> set[str]:
-        """Return the beginnings that words of `text` have."""
+        """Return which of the beginnings words of `text` have."""
         return set(self._stems_in(_matched(text)))
 
     def _stems_in(self, lowered: str) -> Iterator[str]:
         for stem, start in self._sought:
-            # Most words stand behind a blank, which is found faster than a beginning of a word.
+            # Most words follow a space, which is faster to find than a word boundary.
             if stem in lowered and (start is None or f" {stem}" in lowered or start.search(lowered)):
                 yield stem
 
     def words_in(self, text: str) -> list[str]:
-        """Return the query's words that `text` holds, each once, the rarest first."""
+        """Return the query's words that `text` contains, each once, the rarest first."""
         found = self.stems_in(text)
         held = [stem for stem in self._first if stem in found]
         return [self._first[stem] for stem in sorted(held, key=lambda stem: -self._weight[stem])]
 
     def weight_in(self, text: str) -> float:
-        """Return how much of the query `text` holds, 0 or more."""
+        """Return the total weight of the query's words in `text`, 0 or more."""
         return math.fsum(self._weight[stem] for stem in self._stems_in(_matched(text)))
 
     def densest_in(self, text: str, characters: int) -> int:
-        """Return where a stretch of so many characters begins that holds most of the query; 0 without any word."""
+        """Return the start of the stretch of `characters` with most of the query in it; 0 without any word."""
         matched = _matched(text)
         places = sorted(
             (found.start(), stem)
@@ -78,7 +78,7 @@ class SoughtWords:
         best, most = 0, 0.0
         within: Counter[str] = Counter()
         held, end = 0.0, 0
-        # A window slides over the places: each enters and leaves it once, however often a word is repeated.
+        # A window slides over the places; each of them enters and leaves it once, however often a word is repeated.
         for start, stem in places:
             while end < len(places) and places[end][0] < start + characters:
                 entering = places[end][1]
@@ -93,7 +93,7 @@ class SoughtWords:
 
 
 def _place_in(text: str, place: int) -> int:
-    """Return where in a text something stands of which `_matched` moved the beginning to `place`."""
+    """Return the place in `text` that corresponds to a place in its folded form."""
     return bisect_left(range(len(text)), place, key=lambda end: len(_matched(text[:end])))
 
 
@@ -102,17 +102,17 @@ def _matched(text: str) -> str:
 
 
 def _pattern(stem: str) -> str:
-    # A short word hides inside longer ones, so it must stand at a word's beginning; a whole stem hardly ever does, and
-    # scripts without spaces have no such beginnings.
+    # A short word occurs inside longer ones, so it must begin a word. A whole stem hardly ever does, and scripts without
+    # spaces have no word boundaries.
     return rf"\b{re.escape(stem)}" if len(stem) < _STEM_CHARACTERS and stem.isascii() else re.escape(stem)
 
 
 def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Sequence[float] = ()) -> Chunk | None:
-    """Return the body chunk that holds most of the query, by its rarest words, or among equals the nearest one.
+    """Return the body chunk with most of the query's words, the rarest counting most, or among equals the most similar.
 
-    Words come first because they can be shown. Where several chunks hold equally much, or none holds a word, the
-    nearest in meaning is the one that speaks to the query; only a document's first chunks have vectors, so it is
-    one of those, when any of the equals is. Else it is the earliest.
+    Words come first because they can be shown. Where several chunks contain equally much, or none contains a word, the
+    most similar one is chosen. Only a document's first chunks have vectors; without any of those among the equals, the
+    earliest chunk is chosen.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
     chunks : sequence of Chunk
         Of one document, in order.
     similarities : sequence of float
-        Cosines of the query with the first body chunks, in order; empty when they are not known.
+        Cosines of the query and the first body chunks, in order; empty when they are not known.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
 
 
 def excerpt(sought: SoughtWords, text: str) -> str:
-    """Return at most `EXCERPT_CHARACTERS` of `text`, where it holds most of the query."""
+    """Return at most `EXCERPT_CHARACTERS` of `text`, from where it contains most of the query."""
     flat = " ".join(text[:_READ_CHARACTERS].split())
     if len(flat) <= EXCERPT_CHARACTERS:
         return flat

@@ -56,7 +56,7 @@ class Spelling:
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
         self._seq = -1
-        self._terms: dict[str, dict[str, int]] = {}
+        self._known: dict[str, dict[str, int]] = {}
         self._answers: dict[str, str | None] = {}
 
     def corrections(self, connection: apsw.Connection, text: str) -> dict[str, str]:
@@ -82,8 +82,8 @@ class Spelling:
         with self._lock:
             seq = self._vocabulary.seq(connection)
             if seq != self._seq:
-                self._seq, self._terms, self._answers = seq, {}, {}
-            terms, answers = self._terms, self._answers
+                self._seq, self._known, self._answers = seq, {}, {}
+            terms, answers = self._known, self._answers
         if word in answers:
             return answers[word]
         if held:
@@ -98,10 +98,13 @@ class Spelling:
 def _beginning_like(connection: apsw.Connection, word: str, terms: dict[str, dict[str, int]]) -> dict[str, int]:
     """Return the stems of the index that begin as a word does, with how many documents hold each; fills `terms`."""
     first = "".join(parts_of(connection, word))[:1]
-    if first not in terms:
-        bounds = {"first": first, "last": first + "\U0010ffff", "least": _FEWEST_DOCUMENTS}
-        terms[first] = dict(rows(connection, _TERMS, bounds))
-    return terms[first]
+    if first in terms:
+        return terms[first]
+    bounds = {"first": first, "last": first + "\U0010ffff", "least": _FEWEST_DOCUMENTS}
+    found = dict(rows(connection, _TERMS, bounds))
+    if found:  # there are more characters than words: only those that begin one are remembered
+        terms[first] = found
+    return found
 
 
 def _nearest(connection: apsw.Connection, word: str, terms: dict[str, int]) -> str | None:

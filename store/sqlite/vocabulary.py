@@ -17,8 +17,8 @@ SMALL_LIBRARY: Final = 10_000
 # Scoring a document for a word takes half a microsecond; beyond this many a search would wait for its commonest words.
 POSTINGS: Final = 6_000
 POSTINGS_A_WORD: Final = 1_500
-# Queries bring ever new words; beyond this many, counts are looked up each time.
-_MOST_REMEMBERED: Final = 100_000
+# Words that are remembered, about 100 bytes each; beyond it all are forgotten and looked up again.
+MOST_WORDS: Final = 50_000
 
 _SEQ: Final = "SELECT coalesce(max(index_seq), 0) FROM skills"
 _DOCUMENTS: Final = "SELECT doc FROM skill_vocabulary WHERE term = ?"
@@ -38,17 +38,14 @@ class Vocabulary:
         """Return how many documents hold each word, at most, as the index spells words."""
         with self._lock:
             seq = self.seq(connection)
-            if seq != self._seq:
+            if seq != self._seq or len(self._documents) > MOST_WORDS:
                 self._seq, self._documents = seq, {}
             known = self._documents
         found = []
         for word in words:
-            held = known.get(word)
-            if held is None:
-                held = _rarest(connection, word)
-                if len(known) < _MOST_REMEMBERED:
-                    known[word] = held
-            found.append(held)
+            if word not in known:
+                known[word] = _rarest(connection, word)
+            found.append(known[word])
         return found
 
     @staticmethod
