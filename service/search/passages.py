@@ -102,8 +102,8 @@ def _matched(text: str) -> str:
 
 
 def _pattern(stem: str) -> str:
-    # A short word occurs inside longer ones, so it must begin a word. A whole stem hardly ever does, and scripts without
-    # spaces have no word boundaries.
+    # A short word occurs inside longer ones, so it must begin a word. A whole stem hardly ever does, and there are no
+    # word boundaries in scripts without spaces.
     return rf"\b{re.escape(stem)}" if len(stem) < _STEM_CHARACTERS and stem.isascii() else re.escape(stem)
 
 

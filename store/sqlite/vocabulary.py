@@ -1,4 +1,4 @@
-"""The words of the full-text index: how many documents hold each, remembered until the catalogue changes."""
+"""The words of the full-text index: how many documents contain each, remembered until the catalogue changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.sqlite.rows import value
 
 # A library of this size is searched by every word within a few milliseconds.
 SMALL_LIBRARY: Final = 10_000
-# Scoring a document for a word takes half a microsecond; beyond this many a search would wait for its commonest words.
+# Scoring a document for a word takes half a microsecond; with more postings a search would wait for common words.
 POSTINGS: Final = 6_000
 POSTINGS_A_WORD: Final = 1_500
 # Words that are remembered, about 100 bytes each; beyond it all are forgotten and looked up again.
@@ -22,7 +22,7 @@ MOST_WORDS: Final = 50_000
 
 _SEQ: Final = "SELECT coalesce(max(index_seq), 0) FROM skills"
 _DOCUMENTS: Final = "SELECT doc FROM skill_vocabulary WHERE term = ?"
-# As `skill_fts` is declared: what is asked of the vocabulary must be what the index made of the word.
+# As in the declaration of `skill_fts`: words must be looked up in the form that the index stores.
 _TOKENIZER: Final = ("porter", ["unicode61", "remove_diacritics", "2"])
 
 
@@ -35,7 +35,7 @@ class Vocabulary:
         self._documents: dict[str, int] = {}
 
     def documents(self, connection: apsw.Connection, words: Sequence[str]) -> list[int]:
-        """Return how many documents hold each word, at most, as the index spells words."""
+        """Return an upper bound of the number of documents that contain each word, in any form the index equates."""
         with self._lock:
             seq = self.seq(connection)
             if seq != self._seq or len(self._documents) > MOST_WORDS:
@@ -50,11 +50,11 @@ class Vocabulary:
 
     @staticmethod
     def seq(connection: apsw.Connection) -> int:
-        """Return the state of the catalogue that a connection sees."""
+        """Return the version of the catalogue that a connection sees."""
         return int(value(connection, _SEQ))
 
     def terms(self, connection: apsw.Connection, words: Sequence[str]) -> list[Term]:
-        """Return each word with its spelling in the index and how many documents hold it."""
+        """Return each word with its form in the index and the number of documents that contain it."""
         counted = self.documents(connection, words)
         return [
             Term(word, " ".join(parts_of(connection, word)), held) for word, held in zip(words, counted, strict=True)
@@ -88,12 +88,12 @@ class Vocabulary:
 
 
 def _rarest(connection: apsw.Connection, word: str) -> int:
-    """Return how many documents hold the rarest part of `word`: the index splits `snake_case` in two."""
+    """Return how many documents contain the rarest part of `word`: the index splits `snake_case` in two."""
     return min((int(value(connection, _DOCUMENTS, (part,)) or 0) for part in parts_of(connection, word)), default=0)
 
 
 def parts_of(connection: apsw.Connection, word: str) -> list[str]:
-    """Return what the index makes of a word: most often its stem alone."""
+    """Return the tokens of a word in the index, most often its stem alone."""
     tokenize = connection.fts5_tokenizer(*_TOKENIZER)
     parts = tokenize(word.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
     return [str(part) for part in parts]

@@ -107,7 +107,7 @@ def test_the_worst_misses_come_first_and_hits_are_none() -> None:
         (["c"], 3, "a"),
         (["b"], 2, "a"),
     ]
-    assert run.under({"Hit@1": 0.3}) == ["Hit@1 is 0.250, under 0.3"]
+    assert run.under({"Hit@1": 0.3}) == ["Hit@1 is 0.250, below 0.3"]
     assert run.under({"Hit@1": 0.25}) == []
     assert compare(run, run)["Hit@1"].mean == 0.0
 
@@ -166,8 +166,8 @@ def test_a_file_gives_queries_with_grades_kinds_and_notes(store: Store, tmp_path
         JudgedQuery("what to eat", {"plan-dinners": 3, "tune-queries": 1}, "food"),
     ]
     unknown, lost = judged.notes
-    assert unknown == "2 expected skills are not in the catalogue and were left out: gone, nobody"
-    assert lost.startswith("1 queries were left out")
+    assert unknown == "2 expected skills are not in the catalogue and left out: gone, nobody"
+    assert lost.startswith("1 query was left out")
 
 
 @pytest.mark.parametrize(
