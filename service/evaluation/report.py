@@ -67,7 +67,7 @@ class Evaluation:
         """Return a message for each threshold that was not reached."""
         means = {name: float(values.mean()) for name, values in self.scores.items()}
         return [
-            f"{name} is {means[name]:.3f}, below {least}" for name, least in thresholds.items() if means[name] < least
+            f"{name} is {means[name]:.3f}, under {least}" for name, least in thresholds.items() if means[name] < least
         ]
 
     def as_json(self, misses: int) -> dict[str, Any]:

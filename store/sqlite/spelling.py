@@ -28,15 +28,13 @@ _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
 _MOST_WORDS: Final = 5
 _MOST_SHARE: Final = 0.5
 _SURE_OF: Final = 3
-# A word in one document alone may be a mistake itself.
-_FEWEST_DOCUMENTS: Final = 2
 _MOST_STEMS: Final = 8
 # Answers are kept until the index changes; a service is not asked about more words than this.
 _MOST_REMEMBERED: Final = 4096
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 # Words in lower letters that stand alone: names, paths and identifiers are what they are.
 _PLAIN_WORD: Final = re.compile(r"(?<![^\s(\"“'])[^\W\d_]{2,}(?=[.,;:!?)\"”']*(?:\s|$))")
-_TERMS: Final = "SELECT term, doc FROM skill_vocabulary WHERE term >= :first AND term < :last AND doc >= :least"
+_TERMS: Final = "SELECT term, doc FROM skill_vocabulary WHERE term >= :first AND term < :last"
 # Where a word stands, names and descriptions before bodies, and never far inside a long one: a text is read to there.
 _READ_CHARACTERS: Final = 100_000
 _PLACES: Final = """
@@ -100,7 +98,7 @@ def _beginning_like(connection: apsw.Connection, word: str, terms: dict[str, dic
     first = "".join(parts_of(connection, word))[:1]
     if first in terms:
         return terms[first]
-    bounds = {"first": first, "last": first + "\U0010ffff", "least": _FEWEST_DOCUMENTS}
+    bounds = {"first": first, "last": first + "\U0010ffff"}
     found = dict(rows(connection, _TERMS, bounds))
     if found:  # there are more characters than words: only those that begin one are remembered
         terms[first] = found

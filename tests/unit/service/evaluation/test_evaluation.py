@@ -107,7 +107,7 @@ def test_the_worst_misses_come_first_and_hits_are_none() -> None:
         (["c"], 3, "a"),
         (["b"], 2, "a"),
     ]
-    assert run.under({"Hit@1": 0.3}) == ["Hit@1 is 0.250, below 0.3"]
+    assert run.under({"Hit@1": 0.3}) == ["Hit@1 is 0.250, under 0.3"]
     assert run.under({"Hit@1": 0.25}) == []
     assert compare(run, run)["Hit@1"].mean == 0.0
 
