@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 import apsw
@@ -47,6 +48,17 @@ _TEXT: Final = f"SELECT substr({{}}, 1, {_READ_CHARACTERS}) FROM skill_fts WHERE
 _COLUMNS: Final = {column: _TEXT.format(column) for column in ("name", "description", "body")}
 
 
+def plain_words(text: str) -> list[str]:
+    """Return the words of a query that stand alone outside code, each once, without stop words."""
+    plain = _CODE.sub(" ", text)
+    return list(dict.fromkeys(word for word in _PLAIN_WORD.findall(plain) if word not in STOP_WORDS))
+
+
+def unknown_words(words: Sequence[str]) -> list[str]:
+    """Return those of the plain words that may be mistyped: in lower case, long enough, and in no word list."""
+    return [word for word in words if len(word) >= _FEWEST_LETTERS and word.islower() and not is_known_word(word)]
+
+
 class Spelling:
     """Corrects queries by the words of the index that a connection sees."""
 
@@ -57,23 +69,25 @@ class Spelling:
         self._known: dict[str, dict[str, int]] = {}
         self._answers: dict[str, str | None] = {}
 
-    def corrections(self, connection: apsw.Connection, text: str) -> dict[str, str]:
+    def corrections(self, connection: apsw.Connection, words: Sequence[str], unknown: Sequence[str]) -> dict[str, str]:
         """Return the mistyped words of a query with what they are taken for; empty when none is mistyped.
 
         One letter may be wrong (left out, added, changed, or changed places with the next), or two from eight letters
         on, but never the first one.
+
+        Parameters
+        ----------
+        connection : apsw.Connection
+            Inside a read transaction.
+        words : sequence of str
+            The plain words of the query (`plain_words`).
+        unknown : sequence of str
+            Those that no word list has (`unknown_words`).
         """
-        plain = _CODE.sub(" ", text)
-        words = list(dict.fromkeys(word for word in _PLAIN_WORD.findall(plain) if word not in STOP_WORDS))
-        held = self._vocabulary.documents(connection, words)
-        if sum(not documents for documents in held) > max(_SURE_OF, _MOST_SHARE * len(words)):
+        held = dict(zip(words, self._vocabulary.documents(connection, words), strict=True))
+        if sum(not documents for documents in held.values()) > max(_SURE_OF, _MOST_SHARE * len(words)):
             return {}
-        unknown = [
-            (word, documents > 0)
-            for word, documents in zip(words, held, strict=True)
-            if len(word) >= _FEWEST_LETTERS and word.islower() and not is_known_word(word)
-        ]
-        found = {word: self._meant(connection, word, held=is_held) for word, is_held in unknown[:_MOST_WORDS]}
+        found = {word: self._meant(connection, word, held=held[word] > 0) for word in unknown[:_MOST_WORDS]}
         return {word: meant for word, meant in found.items() if meant is not None}
 
     def _meant(self, connection: apsw.Connection, word: str, *, held: bool) -> str | None:
