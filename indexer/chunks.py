@@ -11,6 +11,7 @@ import msgspec
 from indexer.document import SkillDocument
 from indexer.markdown import Line, read_lines
 from store.contract.catalogue import Chunk
+from store.folding import folded
 
 # Increase it when the same document would get another name, other chunks or other embedded texts: all documents are
 # then read and embedded again.
@@ -74,7 +75,7 @@ def embedded_text(document: SkillDocument) -> str:
 
     It is never empty.
     """
-    return f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}".strip()
+    return folded(f"{_spoken_name(document)}. {document.description}\n{document.body[:HEAD_CHARS]}").strip()
 
 
 def chunk_texts(document: SkillDocument, chunks: Sequence[Chunk]) -> list[str]:
@@ -84,7 +85,7 @@ def chunk_texts(document: SkillDocument, chunks: Sequence[Chunk]) -> list[str]:
     has none.
     """
     body = [chunk for chunk in chunks if chunk.kind == "body"]
-    return [f"{_spoken_name(document)}. {chunk.text}" for chunk in body[:EMBEDDED_CHUNKS]]
+    return [folded(f"{_spoken_name(document)}. {chunk.text}") for chunk in body[:EMBEDDED_CHUNKS]]
 
 
 def _summary(document: SkillDocument) -> str:

@@ -74,6 +74,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
         store,
         encoders,
         exploration=Exploration(share=settings.explore_share),
+        correct=settings.correct,
     )
     aggregation, analysis = Aggregation(store), Analysis(store)
     background = Background()

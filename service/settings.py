@@ -51,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         How often the service counts uses over projects and databases; None, only when asked.
     backup_hours : float or None
         How often the service backs the database up into the data folder, which keeps seven backups; None, never.
+    correct : bool
+        Whether mistyped words of queries are corrected, unless a request says otherwise.
     explore_share : float
         In this share of the lists a skill that fits may be put first to learn how well it works; 0, never.
     """
@@ -68,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_searches_days: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
     aggregate_hours: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
     backup_hours: Annotated[float, msgspec.Meta(ge=0.01, le=100_000)] | None = None
+    correct: bool = True
     explore_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
     @property

@@ -1,4 +1,4 @@
-"""Insights of one store: reads what was counted, asks `service.insights`, and says where the rows behind it are."""
+"""Insights of one store: reads the counts, runs `service.insights`, and links to the rows behind each result."""
 
 from __future__ import annotations
 
@@ -25,27 +25,22 @@ from store.protocol import Store
 
 WINDOW_DAYS: Final = 91
 MAX_DAYS: Final = 730
-# Gathering compares each of the newest unanswered queries with each other one.
+# Grouping compares all pairs of the newest unanswered queries.
 MAX_QUERIES: Final = 2_000
 MAX_SIMILAR: Final = 5
 _KEPT: Final = 16
-_WITHOUT_COUNTS: Final = "nothing is counted yet: run `skillrank aggregate`, or POST /api/aggregate"
-_WITHOUT_WORDS: Final = (
-    "the words of some queries that nothing fitted are not kept: those are told by their number and by their "
-    "searches alone"
-)
-
-
+_WITHOUT_COUNTS: Final = "nothing has been counted yet: run `skillrank aggregate`, or POST /api/aggregate"
+_WITHOUT_WORDS: Final = "the text of some queries that no skill fits is not kept; only their number and ids are shown"
 _ELSEWHERE: Final = (
-    "queries stay in the database in which they were asked: those of the others that are counted here are not told"
+    "queries stay in the database that recorded them; those of the other databases counted here are not included"
 )
 
 
 class Insight(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that the records say, with its evidence.
+    """One finding with its evidence.
 
-    `score`, in [0, 1], is the size of the effect times its certainty; `rows` is the path that returns what it comes
-    from.
+    `score`, in [0, 1], is the size of the effect times its certainty; `rows` is the path that returns the rows behind
+    it.
     """
 
     kind: Kind
@@ -60,10 +55,10 @@ class Insight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InsightReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Insights, highest score first, and how much could be looked at.
+    """Insights, highest score first, and how much was examined.
 
-    The days from `since` to `as_of`, the last whole day with any use, were looked at. `total` counts what the filters
-    let through, before the limit.
+    The days from `since` to `as_of`, the last complete day with any use, were examined. `total` counts the insights
+    that match the filters, before the limit.
     """
 
     since: str
@@ -75,7 +70,7 @@ class InsightReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimilarProject(msgspec.Struct, frozen=True, kw_only=True):
-    """A project that uses skills alike; `similarity` is in (0, 1], `q_value` the false discovery rate of that."""
+    """A project that uses similar skills; `similarity` is in (0, 1], `q_value` its false discovery rate."""
 
     project: str
     project_id: str
@@ -84,7 +79,7 @@ class SimilarProject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened in a project; `project_id` is '' for uses without one. `success` is None while nothing ended."""
+    """The uses of a project; `project_id` is '' for uses without one, `success` None while no use has ended."""
 
     project: str
     project_id: str
@@ -110,7 +105,7 @@ class Analysis:
     ----------
     store : Store
     clock : Clock, optional
-        What day it is: the present one is not over, so trends and anomalies leave it out.
+        Tells the present day, which trends and anomalies leave out because it is not over.
     """
 
     def __init__(self, store: Store, *, clock: Clock = system_clock) -> None:
@@ -134,17 +129,18 @@ class Analysis:
         Parameters
         ----------
         kind, skill_name : str, optional
-            Only these. Tests are corrected for all that were made of their kind, whether shown or not.
+            Only these. Tests are corrected for all tests of their kind, whether shown or not.
         project_id : str, optional
-            What concerns this project, with trends and anomalies inside it alone; '' for uses without a project.
+            Only what concerns this project, with trends and anomalies within it; '' for uses without a project.
         since : str, optional
-            An ISO 8601 time, of which the day counts, at most `MAX_DAYS` before the last day; else `WINDOW_DAYS`.
+            An ISO 8601 time of which only the day counts; at most `MAX_DAYS`, by default `WINDOW_DAYS` before the last
+            day.
         limit : int
 
         Raises
         ------
         InvalidRecord
-            When `since` is no time.
+            When `since` is not a time.
         """
         period = self._period(since)
         sources = self._store.metrics_sources()
@@ -174,7 +170,7 @@ class Analysis:
         )
 
     def projects(self, *, since: str | None = None) -> list[ProjectOverview]:
-        """Return every project with uses since then, most used first, each with those that use skills alike."""
+        """Return every project with uses since then, most used first, each with the projects similar to it."""
         period = self._period(since)
         names = ProjectNames(self._store.metrics_sources())
         totals = self._store.project_skill_totals(MetricsFilter(since=period.since))
@@ -222,7 +218,7 @@ class Analysis:
         return _Period(since=first, as_of=as_of, counted=self._store.aggregate_revision() > 0)
 
     def _findings(self, period: _Period, project_id: str | None, names: ProjectNames) -> dict[Kind, Findings]:
-        """Return what follows from the counts, worked out once for each state of them."""
+        """Return the findings, computed once for each state of the counts."""
         key = (self._store.aggregate_revision(), self._store.counts(), period, project_id)
         with self._lock:
             if key not in self._kept:
@@ -258,7 +254,7 @@ class Analysis:
         return [query(each) for each in self._store.unanswered_searches(wanted, limit=MAX_QUERIES)]
 
     def _missing(self, queries: list[Query]) -> Findings:
-        # Only the groups are kept: words are read anew, so what was forgotten meanwhile is not told.
+        # Only the groups are cached. Texts are read again, so that those forgotten meanwhile are not shown.
         key = [(each.model_id, each.text_hash) for each in queries]
         with self._lock:
             if self._grouped[0] != key:
@@ -281,7 +277,7 @@ def _insight(finding: Finding, period: _Period, project_id: str | None, names: P
 
 
 def _concerns(finding: Finding, project_id: str | None, names: ProjectNames) -> bool:
-    """Whether a finding is about a project: comparisons between projects name theirs, others were made inside it."""
+    """Whether a finding is about a project: comparisons name their projects, others were made within this one."""
     if project_id is None:
         return True
     if finding.kind == "worth_trying":

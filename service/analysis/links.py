@@ -1,4 +1,4 @@
-"""Where the rows behind an insight are."""
+"""Links from an insight to the rows behind it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from service.insights.findings import Finding
 
 
 def rows_behind(finding: Finding, since: str, project_id: str | None) -> str:
-    """Return the path, with its query, that returns what a finding comes from.
+    """Return the path, with its query string, that returns the rows behind a finding.
 
     Parameters
     ----------
     finding : Finding
     since : str
-        The first day that was looked at.
+        The first day that was examined.
     project_id : str or None
-        The project inside which it was found, if only one was looked at.
+        The project that the search for findings was limited to, if any.
     """
     name = finding.skill or ""
     if finding.kind == "missing_skill":
@@ -26,7 +26,7 @@ def rows_behind(finding: Finding, since: str, project_id: str | None) -> str:
     told = {"skill_name": name, "project_id": project_id}
     if finding.kind in {"mixed_results", "worth_trying"}:  # comparisons between projects
         del told["project_id"]
-    if finding.kind != "unused":  # silence reaches back as far as there was use
+    if finding.kind != "unused":  # whose evidence is all earlier use
         told["since"] = since
     where = "exposures" if finding.kind == "passed_over" else "metrics"
     return f"/api/insights/{where}?" + urlencode({name: cell for name, cell in told.items() if cell is not None})

@@ -1,4 +1,4 @@
-"""Turns what the store counted into the arrays that `service.insights` works on."""
+"""Arranges the counts of the store in the arrays that `service.insights` works on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAGE: Final = 500
 
 
 class ProjectNames:
-    """What projects are called. Uses without a project are a body of work of their own in each database."""
+    """The names of projects. The uses without a project are one project of their own in each database."""
 
     def __init__(self, sources: Sequence[MetricsSource]) -> None:
         folders = {source.id: Path(source.location).parent for source in sources}
@@ -42,11 +42,11 @@ class ProjectNames:
             self._without = dict.fromkeys(folders, "no project")
 
     def name(self, total: ProjectSkillTotal) -> str:
-        """Return the id of a project, or words for uses without one."""
+        """Return the id of a project, or a description for uses without one."""
         return total.project_id if total.source_id is None else self._without[total.source_id]
 
     def identifier(self, name: str) -> str:
-        """Return the id that stands behind a name, '' for uses without a project."""
+        """Return the id of a project by its name, '' for uses without a project."""
         return NO_PROJECT if name in self._without.values() else name
 
 
@@ -80,8 +80,8 @@ def daily_use(totals: Sequence[SkillDayTotal], first: str, last: str) -> DailyUs
 
 
 def exposure(totals: Sequence[ExposureTotal]) -> tuple[list[str], Floats, Floats]:
-    """Return skills, and how often each was shown at and taken from each position; float64 (skills, positions)."""
-    # No list is longer; another program's rows must not decide how much memory this takes.
+    """Return skills, and how often each was shown and chosen at each position; float64 (skills, positions)."""
+    # No list is longer. Rows written by other programs must not decide how much memory this takes.
     totals = [each for each in totals if each.position <= MAX_RESULTS]
     skills = sorted({each.skill_name for each in totals})
     row = _places(skills)
@@ -92,14 +92,14 @@ def exposure(totals: Sequence[ExposureTotal]) -> tuple[list[str], Floats, Floats
 
 
 def query(search: UnansweredSearch) -> Query:
-    """Return a query as it is gathered with others."""
+    """Return a query in the form in which queries are grouped."""
     vector = None if search.query_vector is None else np.frombuffer(search.query_vector, dtype=np.float32)
     return Query(
         search_id=search.search_id,
         asked_at=search.searched_at,
         text=search.query,
         text_hash=search.query_hash,
-        # A query without direction, which the smallest models may give, is like no other.
+        # A zero vector, which the smallest models may give, has no cosine with anything.
         vector=vector if vector is not None and float(np.linalg.norm(vector)) > 0 else None,
         model_id=search.model_id,
         asker=search.asker,
@@ -107,9 +107,9 @@ def query(search: UnansweredSearch) -> Query:
 
 
 def catalogue(store: Store, project_id: str | None) -> tuple[dict[str, str | None], list[str]]:
-    """Return the served skills with the day each was first indexed, and the names of those removed.
+    """Return the served skills with the day each was first indexed, and the names of removed ones.
 
-    The catalogue of a project is what it declares, from the day on which it did.
+    The catalogue of a project consists of the skills it declares, each from the day it was declared.
     """
     served = {skill.skill_name: skill.first_indexed_at for skill in _all(store, removed=False)}
     if project_id is not None:

@@ -1,4 +1,4 @@
-"""Skills that compete for the same queries: which pairs, who takes whose traffic, and what in their words does it."""
+"""Pairs of skills that compete for the same queries: which one is chosen, and which words they share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from service.text import counted
+from service.wording import joined
 from store.contract.catalogue import SkillRecord
 from store.contract.retrieval import Term
 from store.contract.searches import Contest
@@ -18,16 +20,16 @@ from store.protocol import Store
 
 # Below this cosine two documents rarely answer one query.
 LEAST_SIMILARITY: Final = 0.75
-# Copies come first among the nearest; so many more pairs are looked at to find others.
+# Copies are the most similar pairs, so many more pairs are read than are asked for.
 _DEEPER: Final = 5
 _AT_LEAST: Final = 300
 _SHOWN_TERMS: Final = 5
 _SHOWN_PHRASES: Final = 3
 _PHRASE_WORDS: Final = 2
 _MOST_PHRASE_WORDS: Final = 8
-# A word in more than this share of all documents causes nothing.
+# A word in more than this share of all documents is no reason for two skills to compete.
 _COMMON_SHARE: Final = 0.05
-# So many choices between the two are needed before one is said to take the other's traffic.
+# With fewer choices between the two nothing is said about traffic.
 _CHOICES_TO_TELL: Final = 5
 _TAKES_MOST: Final = 0.75
 
@@ -42,9 +44,9 @@ class SharedTerm(msgspec.Struct, frozen=True, kw_only=True):
 class OverlappingSkills(msgspec.Struct, frozen=True, kw_only=True):
     """Two skills that compete.
 
-    `similarity` is the cosine of their vectors; `resemblance` the share of five-word runs that both texts hold, None
-    where it was not looked at. `contest` tells recent searches in which both stood among the first five. `only_first`
-    and `only_second` are the most telling words that only one of the descriptions uses.
+    `similarity` is the cosine of their vectors; `resemblance` the share of five-word runs that both texts contain, None
+    where it was not compared. `contest` counts recent searches that had both among the first five. `only_first` and
+    `only_second` are the rarest words that only one of the descriptions uses.
     """
 
     first: str
@@ -63,7 +65,7 @@ class OverlappingSkills(msgspec.Struct, frozen=True, kw_only=True):
 def overlapping_skills(
     store: Store, *, limit: int, skill_name: str | None = None, copies: bool = False
 ) -> list[OverlappingSkills]:
-    """Return the pairs that compete most: those that met in recorded searches first, then the nearest by meaning.
+    """Return the pairs that compete most: first those chosen between in recorded searches, then the most similar.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ def overlapping_skills(
     skill_name : str, optional
         Only pairs of this skill.
     copies : bool
-        Whether near-identical pairs are told, too: a search shows those as one already.
+        Whether near-identical pairs are included, which a search already shows as one.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def overlapping_skills(
     skills = store.skills_named(sorted({name for pair in pairs for name in pair}))
     pairs = [pair for pair in pairs if pair[0] in skills and pair[1] in skills]
     contests = dict(zip(pairs, store.contests(pairs), strict=True))
-    # Of two that merely stood in one answer, only those say something that people chose between.
+    # Being in the same answer says little unless somebody chose between the two.
     pairs = [pair for pair in pairs if pair in near or _choices(contests[pair])]
     pairs.sort(key=lambda pair: (-_choices(contests[pair]), -near.get(pair, 0.0), pair))
     served, _ = store.counts()
@@ -137,7 +139,7 @@ def _weight(term: Term, served: int) -> float:
 
 
 def _phrases(one: str, other: str, telling: set[str]) -> list[str]:
-    """Return the longest runs of words that both texts hold and that have a telling word in them."""
+    """Return the longest runs of words that both texts contain, if a telling word is among them."""
     first, second = ([word.strip(".,:;!?()\"'“”").lower() for word in text.split()] for text in (one, other))
     blocks = SequenceMatcher(a=first, b=second, autojunk=False).get_matching_blocks()
     runs = [first[block.a : block.a + block.size] for block in blocks if block.size >= _PHRASE_WORDS]
@@ -163,23 +165,24 @@ def _traffic(found: OverlappingSkills) -> list[str]:
         else (contest.second_taken, contest.second_completed)
     )
     others_done = contest.second_completed if first_leads else contest.first_completed
-    lines = [f"Shown together in {contest.searches} searches: {winner} was taken {taken} times of {total}."]
+    shown = f"Shown together in {counted(contest.searches, 'search', 'searches')}"
+    lines = [f"{shown}: {winner} was taken {taken} times of {total}."]
     if taken >= _TAKES_MOST * total:
         lines.append(f"It takes the traffic of {loser}.")
     if total > taken:
-        lines.append(f"{winner} completed {done} of {taken}, {loser} {others_done} of {total - taken}.")
+        lines.append(f"{winner} completed {done} of {counted(taken, 'use')}, {loser} {others_done} of {total - taken}.")
     return lines
 
 
 def _remedy(found: OverlappingSkills) -> str:
     if found.near_identical:
-        return "They are nearly the same text: keep one of them, or index only one of the two collections."
+        return "Their texts are nearly identical: keep one of them, or index only one of the two collections."
     said = [f"“{phrase}”" for phrase in found.shared_phrases] or [f"“{term.word}”" for term in found.shared_terms]
-    cause = f"Both say {', '.join(said)}" if said else "Their descriptions mean nearly the same in different words"
+    cause = f"Both descriptions use {joined(said)}" if said else "Their descriptions say nearly the same in other words"
+    advice = f"{cause}; narrow one of them, and say in it when to use the other."
     own = [
-        f"only {name} speaks of {', '.join(words[:3])}"
+        f"Only {name} mentions {joined(words[:3])}."
         for name, words in ((found.first, found.only_first), (found.second, found.only_second))
         if words
     ]
-    narrow = "narrow one of them, and say in it when the other is the right one"
-    return f"{cause}; {narrow}." + (f" ({'; '.join(own)}.)" if own else "")
+    return " ".join([advice, *own])

@@ -12,7 +12,8 @@ from rich.table import Table
 from service.analysis.aggregation import AggregateReport, Aggregation
 from service.analysis.engine import Analysis, Insight, InsightReport, ProjectOverview
 from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
-from service.insights.findings import KINDS, Kind, Share, percent
+from service.insights.findings import KINDS, Kind, Share
+from service.wording import percent
 from store.errors import InvalidRecord
 
 insights = typer.Typer(help="What was learnt over projects and databases.", invoke_without_command=True)

@@ -32,6 +32,12 @@ def search(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_RESULTS)] = 5,
     category: Annotated[str | None, typer.Option(help="Only skills of this category.")] = None,
     group: Annotated[bool, typer.Option("--group/--no-group", help="Show near-identical skills as one.")] = True,
+    correct: Annotated[
+        bool | None,
+        typer.Option(
+            "--correct/--no-correct", help="Correct mistyped words (or SKILLRANK_CORRECT).", show_default=False
+        ),
+    ] = None,
     session: Annotated[str | None, typer.Option(help="The session this belongs to.")] = None,
     user: Annotated[str | None, typer.Option(help="Who asks.")] = None,
     project: Annotated[str | None, typer.Option(help="The project it is asked for.")] = None,
@@ -47,6 +53,7 @@ def search(
             limit=limit,
             category=category,
             group=group,
+            correct=correct,
             session_id=session,
             user_id=user,
             project_id=project,
@@ -55,6 +62,7 @@ def search(
             store,
             encoders,
             exploration=Exploration(share=settings.explore_share),
+            correct=settings.correct,
         ).answer(request)
         if as_json:
             print_json(answer)

@@ -31,7 +31,7 @@ def tune(
     settings = settings_for(data_dir)
     with saying_errors(), opened(settings) as (store, encoders):
         queries = read_judgements(judged) if judged is not None else []
-        searching = SkillSearch(store, encoders)
+        searching = SkillSearch(store, encoders, correct=settings.correct)
         searching.learning.learn_all()
 
         def ndcg(weights: Weights) -> float:

@@ -1,4 +1,4 @@
-"""From an index and a file of queries to what an adapter is trained on."""
+"""Prepares the training data of an adapter from an index and, if given, a file of queries."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from store.protocol import Store
 
 
 class NothingToLearn(SkillrankError):
-    """Neither the queries nor the documents give anything to train on; the message says what to do."""
+    """There is nothing to train on in the queries or documents; the message says what to do."""
 
 
 def training_documents(store: Store, judged: Sequence[JudgedQuery] | None) -> tuple[list[TrainingDocument], int]:
-    """Return what to train on, and how many queries name no skill that is indexed and are left out.
+    """Return what to train on, and how many queries were left out because they name no indexed skill.
 
     Parameters
     ----------
     store : Store
     judged : sequence of JudgedQuery or None
-        Each query belongs to the first of the skills serving it that is indexed; with None the documents' own
-        sentences and sections are the queries (`own_pairs`).
+        Each query belongs to the first indexed skill that serves it. With None, sentences and sections of the documents
+        serve as queries (`own_pairs`).
 
     Raises
     ------
     NothingToLearn
-        When nothing is indexed, or nothing of it can be trained on.
+        When nothing is indexed, or nothing in the index can be trained on.
     """
     indexed = {state.skill_name: Found(path=state.document_path, root=state.root) for state in store.documents()}
     if not indexed:

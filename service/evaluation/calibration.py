@@ -1,4 +1,4 @@
-"""How a model's cosines read, from queries whose answers are known and that it never learnt from."""
+"""Measures the scale of a model's cosines on queries with known answers that it was not trained on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RIGHT_AT_HIGH: Final = 0.93
 FIRST: Final = 3
 LEXICAL_WEIGHTS: Final = (0.05, 0.1, 0.15, LEXICAL_WEIGHT, 0.25, 0.3, 0.4, 0.5)
 
-# A level that fewer queries reach than this was not seen to hold.
+# A level that fewer queries reach is not supported by the data.
 _FEWEST_AT_A_LEVEL: Final = 10
 _SPREAD_FLOOR: Final = 1e-6
 _CUT: Final = 10
@@ -29,18 +29,18 @@ _ROUNDING: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query's candidates, in an order that tells nothing of which is right.
+    """A query's candidates, in an order that does not depend on which are right.
 
     Attributes
     ----------
     similarity : float64 (n,), n > 0
-        Cosines; NaN where a candidate has no vector, which not all lack.
+        Cosines; NaN where a candidate has no vector, but not everywhere.
     bm25 : float64 (n,)
         Lexical scores; NaN where no word matches.
     right : bool (n,)
         Which of them answer the query.
     answers : int
-        How many skills answer it, candidates or not; at least 1.
+        The number of skills that answer it, candidates or not; at least 1.
     """
 
     similarity: NDArray[np.float64]
@@ -50,18 +50,17 @@ class Asked:
 
 
 def measure_scale(asked: Sequence[Asked], model_id: str, *, words: bool = True) -> Scale | None:
-    """Return the scale that held-out queries show; None for fewer than `FEWEST_QUERIES`, which show none.
+    """Return the scale measured on held-out queries; None if there are fewer than `FEWEST_QUERIES`.
 
     Parameters
     ----------
     asked : sequence of Asked
         In any order.
     model_id : str
-        Recorded as it is.
+        Recorded in the scale.
     words : bool
-        Whether the queries are worded as users word theirs. When they are the documents' own sentences, full text
-        finds each by itself: words then have no say in what counts as found, and their weight stays
-        `LEXICAL_WEIGHT`.
+        Whether the queries are worded as users would word them. Sentences of the documents themselves are always found
+        by full-text search, so in that case words are ignored, and their weight stays `LEXICAL_WEIGHT`.
     """
     if len(asked) < FEWEST_QUERIES:
         return None
@@ -82,18 +81,18 @@ def measure_scale(asked: Sequence[Asked], model_id: str, *, words: bool = True) 
 
 
 def levels(nearest: NDArray[np.float64], found: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Return the cosines from which on confidence is low, medium and high; they never fall.
+    """Return the least cosines of low, medium and high confidence, in rising order.
 
-    Below the first lie at most `TOLD_NOTHING_FITS` of the queries. The others are where the share of queries whose
-    right skill is among the first `FIRST` comes to `RIGHT_AT_MEDIUM` and `RIGHT_AT_HIGH`, read off the isotonic
-    regression of `found` on `nearest`: no group of queries at or above a level has a lower share, so neither have all
-    of them together. A share over all at or above would let many sure queries vouch for a few doubtful ones. A level
-    that fewer than ten queries reach is beyond every cosine (`embeddings.scale.BEYOND`).
+    At most `TOLD_NOTHING_FITS` of the queries are below the first. The others are the cosines from which on the share
+    of queries with the right skill among the first `FIRST` is `RIGHT_AT_MEDIUM` and `RIGHT_AT_HIGH`, according to the
+    isotonic regression of `found` on `nearest`: no group of queries at or above a level has a lower share. The share of
+    all queries at or above a level would let many certain queries hide a few doubtful ones. A level that fewer than ten
+    queries reach is beyond every cosine (`embeddings.scale.BEYOND`).
 
     Parameters
     ----------
     nearest : float64 (n,), n > 0
-        The cosine of each query's nearest skill.
+        The cosine of each query's most similar skill.
     found : bool (n,)
         Whether the right skill was among the first.
 
@@ -121,7 +120,7 @@ def _spread(similarity: NDArray[np.float64]) -> float:
 
 
 def _lexical_weight(asked: Sequence[Asked], spread: float) -> float:
-    """Return the weight nearest to the default that is behind the best by no more than a standard error."""
+    """Return the weight closest to the default whose nDCG is within one standard error of the best."""
     scores = np.array([[_ndcg(each, spread, weight) for each in asked] for weight in LEXICAL_WEIGHTS])
     lost = scores[scores.mean(axis=1).argmax()] - scores
     error = lost.std(axis=1, ddof=1) / np.sqrt(len(asked))

@@ -1,4 +1,4 @@
-"""A copy of an index for trying another model on, while the index itself goes on serving."""
+"""A copy of an index to try another model on, while the index itself keeps serving."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from store.sqlite import open_store
 def indexed_copy(
     store: Store, encoders: Encoders, on_progress: Callable[[Progress], None] = lambda _: None
 ) -> Iterator[Store]:
-    """Give a copy of a store that is indexed with the model of `encoders` and thrown away afterwards.
+    """Yield a copy of a store, indexed with the model of `encoders` and deleted afterwards.
 
     Raises
     ------
     RootNotFound
-        When a root of the index is gone.
+        When a root of the index no longer exists.
     EmbeddingError
         When the model cannot be loaded.
     """

@@ -1,4 +1,4 @@
-"""Asks what a training held out of its own adapter, in a copy of the index, and keeps the scale that this shows."""
+"""Measures the scale of a new adapter with its held-out queries, in a copy of the index."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from service.ranking.fusion import DEPTH
 from service.search.encoders import Encoders
 from service.search.queries import InvalidQuery, checked_query, respelled, windows
 from service.settings import Settings
+from store.folding import folded
 from store.protocol import Store
 
 OnProgress = Callable[[str, int, int | None], None]
-"""Told what is being done, how much of it is done, and of how much; None while that is not known."""
+"""Called with the present step, how much of it is done, and the total or None while that is not known."""
 
 
 def held_out_queries(
     documents: Sequence[TrainingDocument], judged: Sequence[JudgedQuery] | None, recipe: Recipe
 ) -> dict[str, frozenset[str]]:
-    """Return the queries that a training of these documents only measures, with all skills that serve each.
+    """Return the queries that training on these documents holds out, with all skills that serve each.
 
-    A query that is learnt with another document, too, is none of them.
+    A query that is also used to train another document is not included.
     """
     held_out = held_out_ids({document.id for document in documents}, recipe)
     learnt = {text for document in documents if document.id not in held_out for text in document.queries}
@@ -55,7 +56,7 @@ def keep_scale(
 ) -> Scale | None:
     """Measure an adapter's scale and write it beside the adapter and its export.
 
-    With fewer than `FEWEST_QUERIES` queries nothing is encoded, and a scale of earlier weights is removed.
+    With fewer than `FEWEST_QUERIES` queries nothing is measured, and the scale of earlier weights is removed.
 
     Parameters
     ----------
@@ -64,11 +65,11 @@ def keep_scale(
     queries : mapping
         Queries that it was not trained on, each with the names of the skills that serve it.
     store : Store
-        The index; stays as it is.
+        The index, which is not changed.
     settings : Settings
-        Its model is the one that is asked for, adapter included.
+        With the model including the adapter.
     words : bool
-        As `service.evaluation.calibration.measure_scale` takes it.
+        As for `service.evaluation.calibration.measure_scale`.
     on_progress : callable
         Called often, from this thread.
 
@@ -88,7 +89,7 @@ def keep_scale(
     except OSError as error:
         raise TrainingFailed(f"{adapter} cannot be written: {error}") from error
     if scale is not None:
-        # Loading is what carries a scale into the export.
+        # Loading copies the scale into the export.
         Encoders(settings.model, settings.models_dir).load()
     return scale
 
@@ -99,14 +100,14 @@ def _asked(
     queries: Mapping[str, frozenset[str]],
     on_progress: OnProgress,
 ) -> Iterator[Asked]:
-    """Ask as the product asks, up to the candidates."""
+    """Run the queries as a search would, up to the candidates."""
     encoder = encoders.load()
     indexed = {state.skill_name for state in store.documents()}
     for done, (text, serving) in enumerate(queries.items(), start=1):
         answers = serving & indexed
-        # What a document says of itself may be nothing that can be asked, and the document may be gone by now.
+        # A sentence of a document may not be a valid query, and the document may be gone by now.
         with suppress(InvalidQuery):
-            query = checked_query(text)
+            query = folded(checked_query(text))
             query = respelled(query, store.corrections(query))
             if answers:
                 found = store.candidates(query, encoder.encode_queries(windows(query)), depth=DEPTH)
@@ -116,4 +117,4 @@ def _asked(
                     right=np.array([c.skill_name in answers for c in found]),
                     answers=len(answers),
                 )
-        on_progress("asking what was held out", done, len(queries))
+        on_progress("searching with held-out queries", done, len(queries))

@@ -1,4 +1,4 @@
-"""Queries with the skills that answer them: the one form in which `eval`, `tune` and `train-adapter` take them."""
+"""Queries with the skills that answer them, in the format that `eval`, `tune` and `train-adapter` read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from migrations.errors import SkillrankError
 from service.search.queries import InvalidQuery, checked_query
 
-# From this grade on a skill serves the query; below it, it is only related.
+# A skill with this grade or more serves the query; with less it is only related.
 SERVES: Final = 2
 _BANDS: Final = ((5, "under 5 words"), (15, "5 to 14 words"), (61, "15 to 60 words"))
 
@@ -24,15 +24,15 @@ class InvalidJudgements(SkillrankError):
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """A query with what is known of its answers.
+    """A query with the grades of its answers.
 
     Attributes
     ----------
     query : str
     expected : dict of str to int
-        Grades by skill name: `SERVES` or more serves the query, 1 is related. What is not named counts as 0.
+        Grades by skill name: `SERVES` or more serves the query, 1 is related. Other skills count as 0.
     kind : str
-        What the query is reported under.
+        The group in which the query is reported.
     """
 
     query: str
@@ -41,7 +41,7 @@ class JudgedQuery:
 
     @property
     def serving(self) -> list[str]:
-        """The skills that serve the query, in the order in which they were named."""
+        """The skills that serve the query, in the given order."""
         return [name for name, grade in self.expected.items() if grade >= SERVES]
 
 
@@ -49,21 +49,21 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expected: dict[str, Grade] | list[str]
     query: str = ""
     question: str = ""
-    """What 0.1 called the query."""
+    """The name of `query` in release 0.1."""
     kind: str | None = None
 
 
 def read_judgements(path: Path) -> list[JudgedQuery]:
-    """Read queries with expected skills, one JSON object in each line; blank lines are passed over.
+    """Read queries with expected skills, one JSON object per line; blank lines are skipped.
 
     ``{"query": "…", "expected": ["skill-name"], "kind": "…"}``; `expected` may give grades,
     ``{"skill-name": 2, "another": 1}``, where 2 serves the query and 1 is related; a list means 2. `kind` is
-    optional: without it queries are told apart by their length.
+    optional; without it queries are grouped by length.
 
     Raises
     ------
     InvalidJudgements
-        When the file cannot be read or a line is no such object.
+        When the file cannot be read or a line is not such an object.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -73,7 +73,7 @@ def read_judgements(path: Path) -> list[JudgedQuery]:
 
 
 def length_of(query: str) -> str:
-    """Return what queries of this length are reported under."""
+    """Return the group in which queries of this length are reported."""
     words = len(query.split())
     return next((name for below, name in _BANDS if words < below), "over 60 words")
 

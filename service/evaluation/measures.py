@@ -1,6 +1,6 @@
 """Measures of ranked lists, with intervals and paired tests.
 
-The measures are trec_eval's, through ir-measures; intervals and tests are SciPy's.
+The measures are those of trec_eval, computed with ir-measures; intervals and tests come from SciPy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MEASURES: Final = ("Hit@1", "MRR@10", "nDCG@10", "Recall@10", "Recall@50")
 _DRAWS: Final = 2_000
 _PERMUTATIONS: Final = 9_999
 _SEED: Final = 0
-# Grades enter as the gains 2^grade - 1, so that nDCG's linear gain is the exponential one, and so does what serves.
+# Grades are passed on as gains 2^grade - 1, which gives nDCG exponential gains; the other measures use the same gains.
 _SERVES_GAIN: Final = 2**SERVES - 1
 _TREC: Final[dict[str, Any]] = {
     "Hit@1": Success(rel=_SERVES_GAIN) @ 1,
@@ -32,7 +32,7 @@ _TREC: Final[dict[str, Any]] = {
     "Recall@50": R(rel=_SERVES_GAIN) @ 50,
 }
 
-# trec_eval takes the reciprocal rank of the whole list, so lists are cut before it sees them.
+# trec_eval computes the reciprocal rank over the whole list, so lists are cut beforehand.
 _MEASURES_OF: Final = {10: MEASURES[:4], DEPTH: MEASURES[4:]}
 
 Scores = dict[str, NDArray[np.float64]]
@@ -50,14 +50,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The mean difference of two settings on the same queries.
+    """The mean difference between two settings on the same queries.
 
     Attributes
     ----------
     mean, low, high : float
-        The second setting's less the first's, with the 95% bootstrap interval.
+        The second setting minus the first, with the 95% bootstrap interval.
     p : float
-        Of the paired randomisation test (Smucker, Allan and Carterette, CIKM 2007), two-sided.
+        The two-sided p-value of the paired randomisation test (Smucker, Allan and Carterette, CIKM 2007).
     """
 
     mean: float
@@ -67,7 +67,7 @@ class Difference:
 
 
 def score(queries: Sequence[JudgedQuery], ranked: Sequence[Sequence[str]]) -> Scores:
-    """Return each query's measures.
+    """Return the measures of each query.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def score(queries: Sequence[JudgedQuery], ranked: Sequence[Sequence[str]]) -> Sc
     gains = {str(at): {name: 2**grade - 1 for name, grade in q.expected.items()} for at, q in enumerate(queries)}
     found = {name: np.zeros(len(queries)) for name in MEASURES}
     for depth, names in _MEASURES_OF.items():
-        # Scores that fall with the place: trec_eval sorts by score and never sees the order itself.
+        # Scores fall with the place, since trec_eval sorts by score and ignores the order of the list.
         run = {
             str(at): {name: float(-place) for place, name in enumerate(served[:depth])}
             for at, served in enumerate(ranked)
@@ -90,13 +90,13 @@ def score(queries: Sequence[JudgedQuery], ranked: Sequence[Sequence[str]]) -> Sc
 
 
 def estimate(values: NDArray[np.float64]) -> Estimate:
-    """Return the mean of float64 (n,), n > 0, with its interval; with one query the interval is its value."""
+    """Return the mean of float64 (n,), n > 0, with its interval; for a single query both bounds are its value."""
     low, high = _interval(values)
     return Estimate(float(values.mean()), low, high)
 
 
 def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
-    """Return by how much the second setting differs from the first, float64 (n,) each, query by query."""
+    """Return the difference of the second setting from the first, float64 (n,) each, query by query."""
     change = second - first
     low, high = _interval(change)
     if not change.any():
@@ -113,7 +113,7 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Diffe
 
 
 def by_kind(queries: Sequence[JudgedQuery], scores: Scores) -> Mapping[str, dict[str, Estimate]]:
-    """Return the estimates of all queries, and of each kind when there are several, in the order of their names."""
+    """Return the estimates for all queries, and for each kind if there are several, sorted by name."""
     kinds = np.array([each.kind for each in queries])
     parts = {"all": np.ones(len(queries), dtype=bool)}
     if len(set(kinds)) > 1:

@@ -1,4 +1,4 @@
-"""Where judged queries come from: a file, recorded choices, or the documents themselves."""
+"""The sources of judged queries: a file, recorded choices, or the documents themselves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Final
 
 from service.evaluation.judgements import SERVES, InvalidJudgements, JudgedQuery, length_of, read_judgements
 from service.search.queries import InvalidQuery, checked_query
+from service.text import counted
+from service.wording import percent
 from store.contract.catalogue import Chunk, SkillRecord
 from store.protocol import Store
 
@@ -28,19 +30,19 @@ _COPIES_AMONG: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Judged queries, and what must be known to read figures made of them, in words."""
+    """Judged queries, with notes on how to read the figures made from them."""
 
     queries: list[JudgedQuery]
     notes: list[str] = field(default_factory=list)
 
 
 def read_judged(path: Path, store: Store) -> Judged:
-    """Read a file of judged queries, and leave out what the catalogue does not have.
+    """Read a file of judged queries, without the skills that are not in the catalogue.
 
     Raises
     ------
     InvalidJudgements
-        When the file cannot be read, a line is no judged query, or no query is left to ask.
+        When the file cannot be read, a line is not a judged query, or no query is left.
     """
     found, unknown, lost = [], [], 0
     for given in read_judgements(path):
@@ -54,21 +56,23 @@ def read_judged(path: Path, store: Store) -> Judged:
     notes = []
     if unknown:
         named = ", ".join(dict.fromkeys(unknown))
-        notes.append(f"{len(set(unknown))} expected skills are not in the catalogue and were left out: {named}")
+        missing = counted(len(set(unknown)), "expected skill is", "expected skills are")
+        notes.append(f"{missing} not in the catalogue and left out: {named}")
     if lost:
-        notes.append(f"{lost} queries were left out: no skill that serves them (grade 2) is in the catalogue")
+        left_out = counted(lost, "query was", "queries were")
+        notes.append(f"{left_out} left out: no skill with grade 2 or more is in the catalogue")
     if not found:
         raise InvalidJudgements(f"{path} has no query whose expected skill is indexed; " + "; ".join(notes))
     return Judged(found, notes)
 
 
 def recorded_queries(store: Store) -> Judged:
-    """Make judged queries of recorded searches: what was taken from the list and completed served the query.
+    """Make judged queries from recorded searches: a skill that was chosen from the list and completed serves the query.
 
     Raises
     ------
     InvalidJudgements
-        When nothing that was taken from a list has been completed.
+        When no skill that was chosen from a list has been completed.
     """
     expected: dict[str, dict[str, int]] = defaultdict(dict)
     positions: Counter[bool] = Counter()
@@ -90,30 +94,31 @@ def recorded_queries(store: Store) -> Judged:
     ]
     if not found:
         raise InvalidJudgements(
-            "no skill that was taken from a search has been completed yet, so there is nothing to judge by; record "
-            "uses with the search_id of the answer they came from, or give --queries FILE"
+            "no skill that was chosen from a search has been completed yet, so there is nothing to judge by; record "
+            "uses with the search_id of the answer they came from, or pass --queries FILE"
         )
     bias = (
-        f"made of {positions.total()} completed choices; {positions[True] / positions.total():.0%} of them took what "
-        "stood first. People take what they are shown: a better skill that was shown low or not at all could not be "
-        "chosen, so these figures flatter the ranking that served the lists, and only large differences mean something"
+        f"made from {counted(positions.total(), 'completed choice')}, "
+        f"{percent(positions[True] / positions.total())} of the first skill in the list. People choose from what they "
+        "are shown: a better skill that was shown low or not at all could not be chosen. So these figures flatter the "
+        "ranking that served the lists, and only large differences are meaningful"
     )
     notes = [bias]
     if untold:
-        notes.append(f"{untold} choices were left out: the text of their query was not kept")
+        notes.append(f"{counted(untold, 'choice was', 'choices were')} left out: the text of the query was not kept")
     return Judged(found, notes)
 
 
 def self_check_queries(store: Store, *, count: int, seed: int = 0) -> Judged:
-    """Make queries of the documents' own words: each is asked for by a part of itself.
+    """Make queries from the documents themselves: each document should be found by a part of its text.
 
-    Two kinds: what the description says of when to use the skill, and a sentence of the body below its beginning.
-    Near-identical skills count as the one that is asked for.
+    There are two kinds: the part of the description that says when to use the skill, and a sentence of the body after
+    its beginning. Near-identical skills count as the expected one.
 
     Parameters
     ----------
     count : int
-        Of skills that are drawn, at most.
+        The most skills to draw.
 
     Raises
     ------
@@ -135,13 +140,13 @@ def self_check_queries(store: Store, *, count: int, seed: int = 0) -> Judged:
                 found.append(JudgedQuery(text, expected, kind))
     if not found:
         raise InvalidJudgements(
-            f"the {len(skills)} indexed documents have nothing to ask them for, neither a “use when …” nor prose below "
-            "their beginning; index more with `skillrank index ROOT…`, or give --queries FILE"
+            f"no query can be made from {counted(len(skills), 'indexed document')}: there is no “use when …” and no "
+            "prose after the beginning; index more with `skillrank index ROOT…`, or pass --queries FILE"
         )
     limits = (
-        f"made of the words of {len(drawn)} documents out of {len(skills)}. It finds skills that cannot be found by "
-        "what they say themselves, and what hides them. It says nothing of how well other people's words are "
-        "answered, so compare its figures with nothing but another self-check"
+        f"made from the texts of {len(drawn):,} of {counted(len(skills), 'document')}. A self-check finds skills that "
+        "cannot be found by their own words, and the skills that hide them. It does not measure how well people's "
+        "queries are answered, so compare its figures only with those of another self-check"
     )
     return Judged(found, [limits])
 
@@ -166,7 +171,7 @@ def _use_when(skill: SkillRecord) -> str | None:
 
 
 def _passage(chunks: Sequence[Chunk], rng: random.Random) -> str | None:
-    """Return a sentence of a chunk other than the first, which the document's vector is made of."""
+    """Return a sentence from any chunk but the first, which the document's vector is made from."""
     below = [_CODE.sub("\n\n", chunk.text) for chunk in chunks if chunk.kind == "body"][1:]
     prose = [part for text in below for part in _SENTENCE.split(text) if _is_prose(part)]
     sentences = [text for part in prose if (text := _askable(part))]

@@ -1,4 +1,4 @@
-"""One evaluation: asks every query, scores the lists, and names the worst misses."""
+"""One evaluation: runs every query, scores the lists, and finds the worst misses."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from service.evaluation.measures import MEASURES, Difference, Estimate, Scores, 
 from service.evaluation.queries import Judged
 from service.evaluation.settings import Asker
 
-# A comparison of fewer queries is noise.
+# With fewer queries a comparison shows mostly chance.
 FEWEST_TO_TELL: Final = 20
 
 
 class InvalidThreshold(SkillrankError):
-    """A threshold that cannot be used; the message says how one looks."""
+    """A threshold that cannot be used; the message shows the format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A query whose answer stood low.
+    """A query whose right answer was not first.
 
-    `place` is where the first skill that serves it stood, from 1; None when it was not among the measured ones.
+    `place` is the place of the first skill that serves it, from 1; None when it was not among the measured ones.
     """
 
     query: str
@@ -38,13 +38,13 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one setting reached.
+    """The results of one setting.
 
     Attributes
     ----------
     judged : Judged
     ranked : list of list of str
-        What was served for each query, best first.
+        The skills served for each query, best first.
     scores : Scores
     """
 
@@ -58,13 +58,13 @@ class Evaluation:
         return by_kind(self.judged.queries, self.scores)
 
     def misses(self, count: int) -> list[Miss]:
-        """Return the worst: those whose first right answer stood lowest, below the first place."""
+        """Return the queries whose first right answer was lowest, and not first."""
         found = [_miss(query, names) for query, names in zip(self.judged.queries, self.ranked, strict=True)]
         worst = np.argsort([-(np.inf if each.place is None else each.place) for each in found], kind="stable")
         return [found[at] for at in worst[:count].tolist() if found[at].place != 1]
 
     def under(self, thresholds: Mapping[str, float]) -> list[str]:
-        """Return in words which thresholds were not reached."""
+        """Return a message for each threshold that was not reached."""
         means = {name: float(values.mean()) for name, values in self.scores.items()}
         return [
             f"{name} is {means[name]:.3f}, under {least}" for name, least in thresholds.items() if means[name] < least
@@ -92,7 +92,7 @@ class Evaluation:
 
 
 def evaluate(judged: Judged, ask: Asker, on_progress: Callable[[], None]) -> Evaluation:
-    """Ask every query and score the answers."""
+    """Run every query and score the answers."""
     ranked = []
     for each in judged.queries:
         ranked.append(ask(each.query))
@@ -111,7 +111,7 @@ def parse_thresholds(texts: Sequence[str]) -> dict[str, float]:
     Raises
     ------
     InvalidThreshold
-        When one names no measure or no number in [0, 1].
+        When one does not consist of a measure and a number in [0, 1].
     """
     found = {}
     names = {name.lower(): name for name in MEASURES}
@@ -122,7 +122,9 @@ def parse_thresholds(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             least = -1.0
         if name.lower() not in names or not 0.0 <= least <= 1.0:
-            raise InvalidThreshold(f"{text!r} is no threshold; write MEASURE=NUMBER with one of {', '.join(MEASURES)}")
+            raise InvalidThreshold(
+                f"{text!r} is not a threshold; write MEASURE=NUMBER with a measure from {', '.join(MEASURES)}"
+            )
         found[names[name.lower()]] = least
     return found
 

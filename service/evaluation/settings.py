@@ -1,4 +1,4 @@
-"""Two settings side by side: what can be changed for a comparison, and a searcher for each."""
+"""The settings that `eval --compare` can change, and a searcher for each."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ Asker = Callable[[str], list[str]]
 
 
 class InvalidComparison(SkillrankError):
-    """A setting that cannot be compared; the message says which there are."""
+    """A setting that cannot be compared; the message lists those that can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What a search is measured with.
+    """The settings that a search is measured with.
 
     Attributes
     ----------
     outcomes : bool
-        Whether what was learnt from uses has a say; without it the order is that of relevance.
+        Whether recorded outcomes count; without them the order is that of relevance.
     group : bool
-        Whether near-identical skills stand together. Either way each of them has its place in the measured list.
+        Whether near-identical skills are grouped. Each of them has a place in the measured list either way.
     lexical_weight : float, optional
-        The weight of words beside meaning; None, what `service.ranking.fusion` says.
+        The weight of words relative to meaning; by default that of the model.
     model : str, optional
-        Another embedding model: the documents are indexed with it, into a copy that is thrown away.
+        Another embedding model, with which the documents are indexed into a temporary copy.
     data_dir : Path, optional
-        Another library's data.
+        The data folder of another library.
     """
 
     outcomes: bool = True
@@ -62,7 +62,7 @@ def parse_variant(base: Variant, changes: Sequence[str]) -> Variant:
     Raises
     ------
     InvalidComparison
-        When there is no such setting or it cannot have that value.
+        When there is no such setting or it does not accept the value.
     """
     for change in changes:
         name, _, value = change.partition("=")
@@ -86,7 +86,7 @@ def parse_variant(base: Variant, changes: Sequence[str]) -> Variant:
 
 @contextmanager
 def asking(variant: Variant, store: Store, settings: Settings) -> Iterator[Asker]:
-    """Give what answers queries under a variant. Nothing that is asked of it is recorded.
+    """Yield a function that answers queries under a variant, without recording them.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def asking(variant: Variant, store: Store, settings: Settings) -> Iterator[Asker
         When the other model or the other library cannot be used.
     """
     with _library(variant, store, settings) as (library, encoders):
-        searching = SkillSearch(library, encoders)
+        searching = SkillSearch(library, encoders, correct=settings.correct)
         searching.learning.learn_all()
         weights = searching.weights() if variant.outcomes else without_outcomes(searching.weights())
 
@@ -106,7 +106,7 @@ def asking(variant: Variant, store: Store, settings: Settings) -> Iterator[Asker
 
 
 def without_outcomes(weights: Weights) -> Weights:
-    """Return weights under which only relevance counts."""
+    """Return weights with which only relevance counts."""
     others = {name: Part(0.0, part.bound) for name, part in weights.others.items()}
     return replace(weights, success=0.0, speed=0.0, others=others)
 

@@ -1,7 +1,7 @@
-"""What many recorded sessions say together: plain NumPy and SciPy over counts, no store, no web.
+"""Statistics over many recorded sessions: plain NumPy and SciPy over counts, no store, no web.
 
-`inference` holds the statistics that every other module here uses, `figures` how figures are told. `session` tells one
-session; `effects` compares skills with workflow steps over many, `phases` says where work gets stuck and what follows
-what. Over projects: `mixed` results, `similarity` and what is worth trying, `trend`, `anomaly`, what is `unused`,
-`missing` or `passed_over`; `findings` says what they are given and how they tell.
+`inference` has the statistics that the other modules use, `figures` shares with their intervals, `sentences` every text
+that a person reads. `session` reports one session; `effects` compares skills by how workflow steps end, and `phases`
+finds bottlenecks and transitions. Over projects there are `mixed` results, `similarity` and what is worth trying,
+`trend`, `anomaly`, and skills that are `unused`, `missing` or `passed_over`; `findings` defines their input and output.
 """

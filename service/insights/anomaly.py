@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from service.insights import sentences
 from service.insights.findings import (
     DailyUse,
     Finding,
@@ -15,7 +16,6 @@ from service.insights.findings import (
     Significance,
     believed,
     collected,
-    percent,
     scored,
     share_of,
     tested,
@@ -26,23 +26,23 @@ BASELINE_DAYS: Final = 42
 MIN_DAYS: Final = 14
 MIN_FINISHED: Final = 10
 MIN_USES: Final = 10
-# On a day with fewer finished uses than this the rate is nearly all chance.
+# With fewer finished uses a day's rate is mostly chance.
 MIN_ON_A_DAY: Final = 3
 MIN_SIZE: Final = 0.15
-NEEDS: Final = f"{MIN_USES} uses on the last day, or as many expected, and {MIN_DAYS} days with uses before it"
-# The median absolute deviation of a normal distribution is so much smaller than its standard deviation.
+NEEDS: Final = f"{MIN_USES} uses on the last day, recorded or expected, and {MIN_DAYS} days with uses before it"
+# The standard deviation of a normal distribution, in units of its median absolute deviation.
 _MAD_TO_DEVIATION: Final = 1.4826
 # The variance of a median over that of a mean.
 _MEDIAN_VARIANCE: Final = np.pi / 2
 
 
 def anomalies(use: DailyUse) -> Findings:
-    """Find skills that were used, or succeeded, on the last day as on no day of the six weeks before.
+    """Find skills whose use or success on the last day was unlike that of the six weeks before.
 
-    Rates are smoothed and brought to a scale on which chance has the same size at any rate (Anscombe, Biometrika 35,
-    1948). There the last day is compared with the median of the days before, in units of their median absolute
-    deviation, or of chance where that is larger: with all of them, and with those of the same weekday. What is said
-    is the less striking of both.
+    Rates are smoothed and transformed to a scale on which their variance does not depend on the rate (Anscombe,
+    Biometrika 35, 1948). The last day is compared with the median of the days before, in units of their median
+    absolute deviation, or of chance where that is larger: once with all days and once with the same weekday. The
+    smaller of the two deviations counts.
     """
     from scipy.special import stdtr  # noqa: PLC0415  only who asks for insights waits for SciPy
 
@@ -67,16 +67,16 @@ def anomalies(use: DailyUse) -> Findings:
 
 
 def robust_z(scaled: Floats, chance: Floats, told: Flags) -> Floats:
-    """Return how unlike the days before the last day is; float64 (skills,), 0 where nothing can be said.
+    """Return how far the last day is from the days before; float64 (skills,), 0 where that is not known.
 
     Parameters
     ----------
     scaled : float64 (skills, days)
-        On a scale on which chance is normal.
+        On a scale on which chance is normally distributed.
     chance : float64 (skills, days)
-        Its standard deviation by chance alone.
+        The standard deviation due to chance alone.
     told : bool (skills, days)
-        Which days say something.
+        Which days have data.
     """
     weekday = np.zeros(scaled.shape[1], dtype=bool)
     weekday[-1 - WEEK :: -WEEK] = True
@@ -99,7 +99,7 @@ def robust_z(scaled: Floats, chance: Floats, told: Flags) -> Floats:
 
 
 def _where(values: Floats, told: Flags) -> Floats:
-    """Leave out what says nothing; a row of which nothing is left is one 0, for a median needs something."""
+    """Set what has no data to NaN; a row without any data keeps one 0, since a median needs a value."""
     kept = np.where(told, values, np.nan)
     kept[~told.any(axis=1), 0] = 0.0
     return kept
@@ -119,7 +119,7 @@ def _of_success(use: DailyUse) -> tuple[Floats, Flags, Floats]:
 
 
 def _of_use(use: DailyUse) -> tuple[Floats, Flags, Floats, Floats]:
-    # What others are used on a day says how busy it was: weekends and holidays are no news of a skill.
+    # The use of other skills tells how busy a day was: weekends and holidays say nothing about one skill.
     others = use.reporters.sum(axis=0) - use.reporters
     busy = others > 0
     share = np.nanmedian(_where(use.reporters / np.maximum(others, 1.0), _but_last(busy)), axis=1)
@@ -149,8 +149,7 @@ def _success_finding(use: DailyUse, place: int, test: Significance) -> Finding |
         kind="anomaly",
         skill=skill,
         project=None,
-        title=f"{skill} succeeded {'more' if last.rate > before.rate else 'less'} than ever on {last.of}: "
-        f"{percent(last.rate)} of {last.total} uses, {percent(before.rate)} before",
+        title=sentences.unlike_in_success(skill, last.of, (last.rate, last.total), before.rate),
         score=scored(size, test),
         counts={"finished": float(last.total)},
         rates=[last, before],
@@ -168,8 +167,7 @@ def _use_finding(use: DailyUse, place: int, expected: float, test: Significance)
         kind="anomaly",
         skill=skill,
         project=None,
-        title=f"{skill} was used {'more' if seen > expected else 'less'} than ever on {use.days[-1]}: "
-        f"{seen:.0f} times by different people, {expected:.0f} expected",
+        title=sentences.unlike_in_use(skill, use.days[-1], seen, expected),
         score=scored(size, test),
         counts={"uses": seen, "expected": round(expected, 1)},
         rates=[],

@@ -1,4 +1,4 @@
-"""How much more than chance alone things scatter, estimated for each with the help of all others."""
+"""Overdispersion: how much more than by chance values scatter, estimated for each with the help of all others."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 
 from service.insights.findings import Floats
 
-# With fewer things than this the others say too little about one.
+# With fewer values there is too little information about a common distribution.
 MIN_THINGS: Final = 10
 _ROUNDS: Final = 50
 
 
 def moderated(scatter: Floats, freedom: Floats) -> tuple[Floats, Floats]:
-    """Draw estimates of scatter towards what is usual, as far as they differ by no more than their own chance.
+    """Shrink estimates of scatter towards their common value, as far as they differ from it by chance.
 
-    Empirical Bayes of variances (Smyth, "Linear models and empirical Bayes methods", Statistical Applications in
-    Genetics and Molecular Biology 3, 2004): few weeks say little about the scatter of one skill, but a hundred skills
-    say what is usual.
+    Empirical Bayes estimation of variances (Smyth, "Linear models and empirical Bayes methods", Statistical
+    Applications in Genetics and Molecular Biology 3, 2004): a few weeks say little about the scatter of one skill, but
+    a hundred skills show which scatter to expect.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def moderated(scatter: Floats, freedom: Floats) -> tuple[Floats, Floats]:
     middle = float(centred.mean())
     excess = float(((centred - middle) ** 2).sum() / (len(centred) - 1) - polygamma(1, half).mean())
     if excess <= 0:
-        # All scatter alike: the estimate of all of them together holds for each.
+        # All have the same scatter, so the pooled estimate holds for each.
         return np.full_like(scatter, np.exp(middle)), np.full_like(freedom, float(freedom.sum()))
     prior = _half_of_prior(excess)
     usual = np.exp(middle + digamma(prior) - np.log(prior))
@@ -50,7 +50,7 @@ def moderated(scatter: Floats, freedom: Floats) -> tuple[Floats, Floats]:
 
 
 def _half_of_prior(excess: float) -> float:
-    """Return x with trigamma(x) = `excess`, by Newton's method on its reciprocal, which is nearly a line."""
+    """Return x with trigamma(x) = `excess`, by Newton's method on its reciprocal, which is nearly linear."""
     from scipy.special import polygamma  # noqa: PLC0415  see above
 
     x = 0.5 + 1.0 / excess

@@ -1,8 +1,8 @@
-"""Which skills go with which workflow steps, over many sessions.
+"""How workflow steps end in sessions with and without a skill.
 
-The unit is the session: of a step it counts how it was judged last, of a skill whether it was used before that. So a
-skill that mends what fails is not held to account for the failure, and reports of one session do not count as many.
-None of this proves a cause: who uses a skill when is nobody's experiment.
+The unit is the session: how a step was reported last, and whether a skill was used before that. So a skill that fixes
+what failed is not blamed for the failure, and repeated reports of one session count once. None of this proves a cause:
+nobody assigned skills to sessions at random.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
+from service.insights import sentences
 from service.insights.figures import Interval, interval
 from service.insights.inference import (
     FALSE_DISCOVERY_RATE,
@@ -25,8 +26,9 @@ from service.insights.inference import (
     newcombe,
     pooled_difference,
 )
+from service.text import counted
 
-# Fewer sessions of a kind say nothing that would not change with the next few.
+# A share of fewer sessions would change with the next few.
 LEAST_SESSIONS: Final = 10
 
 Finding = Literal["helps", "hurts", "no clear difference", "not enough data"]
@@ -34,9 +36,10 @@ Finding = Literal["helps", "hurts", "no clear difference", "not enough data"]
 
 @dataclass(frozen=True, slots=True)
 class StepCount:
-    """Sessions of one project in which a step was judged, and how many passed; before it, a skill, or whatever.
+    """Sessions of one project in which a step passed or failed, and how many of them passed.
 
-    The step '' is all steps of the workflow together.
+    With `skill_name` only sessions that used the skill before the step. The step '' is all steps of the workflow
+    together.
     """
 
     workflow: str
@@ -48,18 +51,18 @@ class StepCount:
 
 
 class StepEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """A step's success in sessions that used a skill before it, against those that did not.
+    """A step's success in sessions that used a skill before it, compared with those that did not.
 
     Attributes
     ----------
     step : str or None
-        None for all steps of the workflow together: passed when none of them failed.
+        None for all steps of the workflow together, which passed when none of them failed.
     finding : str
-        By `adjusted` and `q_value`; ``reason`` says it in words.
+        Decided by `adjusted` and `q_value`; ``reason`` explains it.
     difference, adjusted : Interval or None
-        With minus without, in [-1, 1]; `adjusted` compares only inside projects.
+        With minus without, in [-1, 1]; `adjusted` compares only sessions of one project.
     lift : float or None
-        P(skill and passed) / (P(skill) P(passed)) over all sessions in which the step was judged.
+        P(skill and passed) / (P(skill) P(passed)) over all sessions in which the step passed or failed.
     support : int
         Sessions that used the skill and passed.
     p_value, q_value : float or None
@@ -85,7 +88,7 @@ class StepEffect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def step_effects(counts: Iterable[StepCount]) -> list[StepEffect]:
-    """Compare every skill with every step; what is sure comes first, what is not known last."""
+    """Compare every skill with every step; the most certain effects come first, those without enough data last."""
     pairs, strata = _strata(counts)
     if not pairs:
         return []
@@ -145,15 +148,12 @@ def _too_little(
 ) -> str | None:
     for sessions, said in ((total_with, "with the skill"), (total_without, "without it")):
         if sessions < LEAST_SESSIONS:
-            return f"not enough data: {_sessions(sessions)} {said}, {LEAST_SESSIONS} are needed"
+            return sentences.too_few(f"{counted(sessions, 'session')} {said}", LEAST_SESSIONS)
     if min(with_both, without_both) < LEAST_SESSIONS:
-        return (
-            f"not enough data: in projects that have both kinds of sessions, {with_both} are with the skill and "
-            f"{without_both} without it, {LEAST_SESSIONS} of each are needed"
-        )
+        return sentences.too_few_of_both(with_both, without_both, LEAST_SESSIONS)
     passed = passed_with + passed_without
     if passed in {0, total_with + total_without}:
-        return f"not enough data: the step always {'passed' if passed else 'failed'}"
+        return sentences.always_alike(passed=passed > 0)
     return None
 
 
@@ -196,24 +196,15 @@ def _effect(
 
 def _in_words(totals: list[int], adjusted: Interval | None, projects: int) -> str:
     passed_with, total_with, passed_without, total_without = totals
-    said = (
-        f"passed in {passed_with} of {total_with} sessions with the skill and in {passed_without} of {total_without} "
-        "without it"
-    )
+    said = sentences.step_effect((passed_with, total_with), (passed_without, total_without))
     if adjusted is None:
         return said
-    where = "the one project that has both" if projects == 1 else f"the {projects} projects that have both"
-    points = [f"{100 * part:+.0f}" for part in (adjusted.value, adjusted.low, adjusted.high)]
-    return f"{said}; inside {where} the difference is {points[0]} points ({points[1]} to {points[2]})"
+    return f"{said}; {sentences.within_projects(projects, adjusted.value, adjusted.low, adjusted.high)}"
 
 
 def _certainty(effect: StepEffect) -> tuple[object, ...]:
     known = effect.q_value is not None
     size = abs(effect.adjusted.value) if effect.adjusted is not None else 0.0
-    # All steps together come before the single ones of the same certainty.
+    # All steps together come before single ones of the same certainty.
     names = (effect.skill_name, effect.workflow, effect.step or "")
     return (not known, effect.q_value if known else 0.0, -size, -effect.sessions_with, *names)
-
-
-def _sessions(n: int) -> str:
-    return "1 session" if n == 1 else f"{n} sessions"

@@ -1,4 +1,4 @@
-"""Figures as they are told: with their interval, or the words that there is too little to tell."""
+"""Figures with their intervals, or with the reason why there is none."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from service.insights import sentences
 from service.insights.inference import Estimate, wilson
+from service.text import counted
 
-# A share of fewer trials says nothing that would not change with the next few.
+# A share of fewer trials would change with the next few.
 LEAST_TRIALS: Final = 20
 
 
@@ -22,7 +24,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """A share of trials; `share` is None and `reason` says so where there is not enough data."""
+    """A share of trials; where there is not enough data, `share` is None and `reason` says so."""
 
     n: int
     of: int
@@ -36,9 +38,9 @@ def interval(estimate: Estimate, place: int) -> Interval | None:
     return None if np.isnan(value) else Interval(value=value, low=low, high=high)
 
 
-def rate(n: int, of: int, what: str) -> Rate:
-    """Return the share `n` of `of` trials; `what` names the trials in words."""
+def rate(n: int, of: int, trial: str, trials: str | None = None) -> Rate:
+    """Return the share `n` of `of` trials; `trial` names one in words, `trials` several."""
     if of < LEAST_TRIALS:
-        return Rate(n=n, of=of, share=None, reason=f"not enough data: {of} {what}, {LEAST_TRIALS} are needed")
+        return Rate(n=n, of=of, share=None, reason=sentences.too_few(counted(of, trial, trials), LEAST_TRIALS))
     found = wilson([n], [of])
     return Rate(n=n, of=of, share=interval(found, 0), reason=None)

@@ -1,4 +1,4 @@
-"""What was found, each with its evidence, and what the modules here are given."""
+"""Findings with their evidence, and the counts that they are made from."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class ProjectUse:
-    """What each skill did in each project; arrays are float64 (projects, skills).
+    """Counts by project and skill; arrays are float64 (projects, skills).
 
     Attributes
     ----------
     projects, skills : sequence of str
     reporter_days : array
-        How many people used it, summed over days: one person counts once a day.
+        People who used it, summed over days: a person counts once a day.
     completed, finished : array
         Uses; cancelled ones are not finished.
     finished_days : array
         Days on which something finished.
     squares : array
-        The sum over days of completed² / finished, which tells how the rate scatters from day to day.
+        The sum over days of completed² / finished, from which the scatter from day to day follows.
     users : array
-        Distinct users, 0 where no user was told.
+        Distinct users, 0 where none is recorded.
     """
 
     projects: Sequence[str]
@@ -68,13 +68,13 @@ class ProjectUse:
 
 @dataclass(frozen=True, slots=True)
 class DailyUse:
-    """What each skill did on each day; arrays are float64 (skills, days).
+    """Counts by skill and day; arrays are float64 (skills, days).
 
     Attributes
     ----------
     skills : sequence of str
     days : sequence of str
-        Without gaps, oldest first; the last one is the last whole day.
+        Without gaps, oldest first; the last one is the last complete day.
     reporters, completed, finished : array
         As in `ProjectUse`.
     """
@@ -87,7 +87,7 @@ class DailyUse:
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
-    """So many of so many, with the 95% interval of the share (Wilson)."""
+    """A share, `count` of `total`, with its 95% confidence interval (Wilson). `of` says what it is a share of."""
 
     of: str
     count: int
@@ -98,7 +98,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Significance(msgspec.Struct, frozen=True, kw_only=True):
-    """A test that was made. `q_value` is its false discovery rate among all `compared` tests of the kind."""
+    """The result of a test. `q_value` is its false discovery rate among all `compared` tests of the kind."""
 
     name: str
     statistic: float
@@ -108,9 +108,9 @@ class Significance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that the counts say. `score`, in [0, 1], is the size of the effect times its certainty.
+    """One result. `score`, in [0, 1], is the size of the effect times its certainty.
 
-    `project` stands in `ProjectUse.projects`; `search_ids` are the searches of a missing skill.
+    `project` is one of `ProjectUse.projects`; `search_ids` are the searches for a missing skill.
     """
 
     kind: Kind
@@ -125,7 +125,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
-    """How many things of a kind were looked at, and how many had not enough data to say anything."""
+    """How much was examined for a kind of finding, and how much had too little data to be examined."""
 
     kind: Kind
     examined: int
@@ -155,7 +155,7 @@ def share_of(of: str, count: float, total: float) -> Share:
 
 
 def tested(name: str, statistics: Floats, p_values: Floats) -> list[Significance]:
-    """Return the tests of one kind, corrected for how many there are."""
+    """Return the tests of one kind, corrected for their number."""
     q_values = benjamini_hochberg(p_values)
     return [
         Significance(
@@ -166,12 +166,12 @@ def tested(name: str, statistics: Floats, p_values: Floats) -> list[Significance
 
 
 def believed(test: Significance) -> bool:
-    """Whether a test's result is told."""
+    """Whether a test's result is reported."""
     return test.q_value <= FALSE_DISCOVERY_RATE
 
 
 def collected(kind: Kind, found: Sequence[Finding], *, examined: int, lacking: int, needs: str) -> Findings:
-    """Return the findings of one kind in their order."""
+    """Return the findings of one kind, sorted."""
     ordered = sorted(found, key=lambda each: (-each.score, each.skill or "", each.project or "", each.title))
     told = Examined(kind=kind, examined=examined, found=len(ordered), not_enough_data=lacking, needs=needs)
     return Findings(examined=told, findings=ordered)
@@ -181,11 +181,6 @@ def scored(effect: float, test: Significance | None) -> float:
     """Return the score of an effect in [0, 1]."""
     certainty = 1.0 if test is None else 1.0 - test.q_value
     return round(min(max(effect, 0.0), 1.0) * certainty, 4)
-
-
-def percent(share: float) -> str:
-    """Write a share for people."""
-    return f"{100 * share:.0f}%"
 
 
 def _rounded(value: Any) -> float:

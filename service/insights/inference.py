@@ -1,7 +1,7 @@
 """Intervals and tests for proportions, over many comparisons at once.
 
-Arrays are float64 or int64; whatever has no data is NaN, or a p-value of 1, never an error. SciPy is imported when it
-is first needed: starting the service or searching must not wait for it.
+Arrays are float64 or int64; without data the result is NaN, or a p-value of 1, never an error. SciPy is imported when
+it is first needed, so that starting the service and searching do not wait for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEVEL: Final = 0.95
-# Comparisons are of interest below this share of false discoveries.
+# Results are reported up to this false discovery rate.
 FALSE_DISCOVERY_RATE: Final = 0.05
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Strata:
     Attributes
     ----------
     comparison : int64
-        Which comparison a row belongs to, in [0, comparisons).
+        The comparison of each row, in [0, comparisons).
     passed_with, total_with, passed_without, total_without : int64
         ``0 ≤ passed ≤ total``.
     comparisons : int
@@ -91,8 +91,8 @@ def newcombe(
 def pooled_difference(strata: Strata, *, level: float = LEVEL) -> Estimate:
     """Return the Mantel–Haenszel difference of proportions over strata, with minus without; (comparisons,).
 
-    Only strata that have both sides speak. The variance is that of Sato (Biometrics 45, 1989), which holds for many
-    small strata as for a few large ones.
+    Only strata with both sides count. The variance is that of Sato (Biometrics 45, 1989), which is valid both for many
+    small strata and for a few large ones.
     """
     x1, n1 = strata.passed_with.astype(np.float64), strata.total_with.astype(np.float64)
     x0, n0 = strata.passed_without.astype(np.float64), strata.total_without.astype(np.float64)
@@ -108,7 +108,7 @@ def pooled_difference(strata: Strata, *, level: float = LEVEL) -> Estimate:
 
 
 def cochran_mantel_haenszel(strata: Strata) -> Floats:
-    """Return p-values of "with and without succeed alike within every stratum"; (comparisons,), two-sided.
+    """Return two-sided p-values for equal success with and without within every stratum; (comparisons,).
 
     Cochran (Biometrics 10, 1954), Mantel and Haenszel (JNCI 22, 1959), without continuity correction. Where nothing
     varies inside any stratum the p-value is 1.
@@ -126,7 +126,7 @@ def cochran_mantel_haenszel(strata: Strata) -> Floats:
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Floats:
-    """Return q-values: the share of false discoveries if everything up to each were believed (JRSS B 57, 1995)."""
+    """Return q-values: the false discovery rate if all results up to each were accepted (JRSS B 57, 1995)."""
     told = np.asarray(p_values, dtype=np.float64)
     if told.size == 0:
         return told

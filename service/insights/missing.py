@@ -1,4 +1,4 @@
-"""Queries that nothing fitted, gathered into skills worth writing."""
+"""Queries that no skill fits, grouped into skills worth writing."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.insights import sentences
 from service.insights.findings import Finding, Findings, collected, scored
 
 MIN_SEARCHES: Final = 3
 MIN_ASKERS: Final = 2
-# Queries further apart than this (cosine distance, on average over a group) are about different things.
+# Groups whose queries have a larger mean cosine distance are about different things.
 APART: Final = 0.5
 KEPT_IDS: Final = 20
-NEEDS: Final = f"{MIN_SEARCHES} searches by {MIN_ASKERS} people or sessions that are about one thing"
+NEEDS: Final = f"{MIN_SEARCHES} similar searches by {MIN_ASKERS} people or sessions"
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """One search that nothing fitted; `text` is None where words are not kept, `vector` is L2-normalised."""
+    """A search that no skill fits; `text` is None where it is not kept, `vector` is L2-normalised."""
 
     search_id: str
     asked_at: str
@@ -47,11 +48,11 @@ def missing_skills(queries: Sequence[Query], labels: Sequence[int]) -> Findings:
 
 
 def group(queries: Sequence[Query]) -> list[int]:
-    """Say which queries are about one thing: equal numbers are.
+    """Return a label for each query; queries with equal labels are about the same thing.
 
-    The same words are always together; other queries by average linkage of the cosine distances of their vectors,
-    which needs no number of groups and lets no chain of neighbours join what is far apart. Vectors of different
-    models are never compared.
+    Identical texts always share a label. Other queries are grouped by average linkage of their cosine distances, which
+    needs no number of groups and does not chain distant queries together. Vectors of different models are never
+    compared.
     """
     place: dict[tuple[str | None, str], int] = {}
     unique: list[Query] = []
@@ -85,13 +86,11 @@ def _linked(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
 def _finding(members: list[Query]) -> Finding:
     middle = _middle(members)
     askers = len({member.asker for member in members})
-    told = middle.text if middle.text is not None else "(its words are not kept)"
     return Finding(
         kind="missing_skill",
         skill=None,
         project=None,
-        title=f"nothing fits “{_short(told)}” and {len(members) - 1} more searches like it, by {askers} people or "
-        "sessions",
+        title=sentences.missing_skill(middle.text, len(members) - 1, askers),
         score=scored(1.0 - 1.0 / (1.0 + askers / 5.0), None),
         counts={"searches": float(len(members)), "askers": float(askers)},
         rates=[],
@@ -107,8 +106,3 @@ def _middle(members: list[Query]) -> Query:
         return members[0]
     vectors = _stacked(with_vector)
     return with_vector[int(np.argmax(vectors @ vectors.sum(axis=0)))]
-
-
-def _short(text: str, most: int = 120) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[:most].rsplit(" ", 1)[0] + " …"

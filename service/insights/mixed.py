@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from service.insights import sentences
 from service.insights.findings import (
     Finding,
     Findings,
@@ -14,29 +15,28 @@ from service.insights.findings import (
     ProjectUse,
     believed,
     collected,
-    percent,
     scored,
     share_of,
     tested,
 )
 
 MIN_FINISHED: Final = 10
-# Smaller differences, once chance is taken out of them, are not worth anybody's time.
+# Smaller differences are not reported, even when they are significant.
 MIN_GAP: Final = 0.15
 _ROUNDS: Final = 20
-# Levels scatter by about one on the scale of log-odds.
+# The prior precision of a level: levels have a standard deviation of about one on the scale of log-odds.
 _DRAWN: Final = 1.0
-NEEDS: Final = f"two projects with {MIN_FINISHED} finished uses each, by more than one person"
+NEEDS: Final = f"two projects with {MIN_FINISHED} finished uses each by more than one person"
 
 
 def mixed_results(use: ProjectUse) -> Findings:
     """Find skills whose success differs between projects by more than it scatters within them.
 
-    Some projects are harder than others for whatever is used there; that is no news of a skill, so each project's
-    rate is compared with what the project and the skill lead to expect. The chi-squared statistic of homogeneity,
+    Some projects are harder than others for every skill, which says nothing about one of them. So each project's rate
+    is compared with what the project and the skill lead to expect. The chi-squared statistic of homogeneity,
     divided by the scatter from day to day where that is more than binomial (McCullagh and Nelder, "Generalized linear
-    models", 1989, 4.5), against Fisher's F. One person's results do not speak for a project, unless one person is all
-    that any project has.
+    models", 1989, 4.5), is compared with Fisher's F. One person's results do not represent a project, unless no
+    project has more than one person.
     """
     from scipy.special import fdtrc  # noqa: PLC0415  only who asks for insights waits for SciPy
 
@@ -69,8 +69,9 @@ def mixed_results(use: ProjectUse) -> Findings:
                 kind="mixed_results",
                 skill=skill,
                 project=None,
-                title=f"{skill} does well in {well.of} ({percent(well.rate)} of {well.total}) and badly in "
-                f"{badly.of} ({percent(badly.rate)} of {badly.total})",
+                title=sentences.mixed_results(
+                    skill, (well.of, well.rate, well.total), (badly.of, badly.rate, badly.total)
+                ),
                 score=scored(gap, test),
                 counts={
                     "projects": float(groups[place]),
@@ -89,8 +90,8 @@ def mixed_results(use: ProjectUse) -> Findings:
 def _expected(completed: Floats, finished: Floats) -> Floats:
     """Return what each skill's and each project's own level lead to expect; float64 (projects, skills), in (0, 1).
 
-    Levels add up on the scale of log-odds. They are found by Newton's steps, for projects and skills in turn, each
-    drawn a little towards none: what was hardly used has no level of its own.
+    Levels add up on the scale of log-odds. They are found by Newton steps, for projects and skills in turn, each
+    shrunk a little towards zero, so that what was hardly used has no level of its own.
     """
     project, skill = np.zeros((len(completed), 1)), np.zeros((1, completed.shape[1]))
     total = max(float(finished.sum()), 1.0)
@@ -112,7 +113,7 @@ def _share(odds: Floats) -> Floats:
 
 
 def _scatter(use: ProjectUse, spoken: Flags, finished: Floats, completed: Floats) -> tuple[Floats, Floats]:
-    """Return how much more than binomial each skill's rate scatters from day to day, at least 1, and its freedom."""
+    """Return each skill's overdispersion from day to day, at least 1, and its degrees of freedom."""
     some = np.maximum(finished, 1.0)
     smoothed = (completed + 0.5) / (finished + 1.0)
     within = np.where(spoken, (use.squares - completed**2 / some) / (smoothed * (1.0 - smoothed)), 0.0).sum(axis=0)
@@ -121,6 +122,6 @@ def _scatter(use: ProjectUse, spoken: Flags, finished: Floats, completed: Floats
 
 
 def _own_part(surplus: Floats, noise: Floats, spoken: Flags, finished: Floats) -> Floats:
-    """Return what of each project's surplus is not chance: drawn towards 0 by the share that is; NaN where unspoken."""
+    """Return each project's surplus, shrunk towards 0 by the share of it that is chance; NaN where it is not known."""
     spread = max(float(np.average(surplus**2 - noise, weights=np.where(spoken, finished, 0.0))), 0.0)
     return np.where(spoken, surplus * spread / (spread + noise), np.nan)

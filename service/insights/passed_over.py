@@ -1,4 +1,4 @@
-"""Skills that are often shown and never taken."""
+"""Skills that are often shown and never chosen."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from typing import Final
 
 import numpy as np
 
-from service.insights.findings import Finding, Findings, Floats, believed, collected, percent, scored, share_of, tested
+from service.insights import sentences
+from service.insights.findings import Finding, Findings, Floats, believed, collected, scored, share_of, tested
 from service.ranking.examination import fit_position_model
 
 MIN_SEEN: Final = 20
-NEEDS: Final = f"{MIN_SEEN} times when people probably looked at it"
+NEEDS: Final = f"at least {MIN_SEEN} times that people probably saw it"
 
 
 def passed_over(skills: list[str], shown: Floats, taken: Floats) -> Findings:
-    """Find skills that nobody takes though people probably looked at them.
+    """Find skills that nobody chooses although people probably saw them.
 
-    How likely a position is looked at is fitted to all lists; of each skill only those looks count. Were it as
-    attractive as skills are on average, n looks would all pass it over with probability (1 - a)^n.
+    The probability that a position is seen is fitted to all lists. If a skill were as attractive as the average, n
+    people who see it would all pass it over with probability (1 - a)^n.
 
     Parameters
     ----------
     skills : list of str
     shown, taken : float64 (skills, positions)
-        How often each was listed at each position, and then taken from there.
+        How often each was listed at each position, and chosen from there.
     """
     looked = fit_position_model(shown, taken).looked if shown.size else np.ones(0)
     seen = shown @ looked
@@ -42,11 +43,10 @@ def passed_over(skills: list[str], shown: Floats, taken: Floats) -> Findings:
                 kind="passed_over",
                 skill=skills[place],
                 project=None,
-                title=f"{skills[place]} was listed {listed:.0f} times, probably looked at {looks:.0f} times, and never "
-                f"taken; others are taken {percent(attraction)} of the times they are looked at",
+                title=sentences.passed_over(skills[place], listed, looks, attraction),
                 score=scored(1.0 - 1.0 / (1.0 + attraction * looks / 10.0), test),
                 counts={"listed": listed, "looked_at": round(looks, 1), "usual_attraction": round(attraction, 4)},
-                rates=[share_of("taken when looked at", 0, max(looks, 1.0))],
+                rates=[share_of("chosen when seen", 0, max(looks, 1.0))],
                 test=test,
             )
         )

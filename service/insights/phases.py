@@ -1,4 +1,4 @@
-"""Where work gets stuck, what follows what, and how phases end, over many sessions."""
+"""Bottlenecks, transitions, and how phases end, over many sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATUSES: Final = ("passed", "failed", "skipped")
 
 
 class Bottleneck(msgspec.Struct, frozen=True, kw_only=True):
-    """How often uses of skills are abandoned or fail in a phase, and how often its steps fail."""
+    """How often uses are abandoned or fail in a phase, and how often its steps fail."""
 
     phase: str
     abandoned: Rate
@@ -25,7 +25,7 @@ class Bottleneck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """What came next; `share` is of all that came after `before`."""
+    """What came next; `share` is the share of all transitions from `before`."""
 
     before: str
     after: str
@@ -36,7 +36,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeatMap(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts by phase (rows) and way of ending (columns): outcomes of uses, then statuses of steps."""
+    """Counts by phase (rows) and end (columns): outcomes of uses, then statuses of steps."""
 
     phases: list[str]
     columns: list[str]
@@ -45,7 +45,7 @@ class HeatMap(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class PhaseCount:
-    """How often uses or steps ended one way in a phase."""
+    """How often uses or steps ended in one way in a phase."""
 
     phase: str
     kind: str
@@ -55,7 +55,7 @@ class PhaseCount:
 
 @dataclass(frozen=True, slots=True)
 class TransitionCount:
-    """How often something followed something, of `leaving` times that anything did."""
+    """How often `after` followed `before`, out of `leaving` transitions from `before`."""
 
     before: str
     after: str
@@ -65,7 +65,7 @@ class TransitionCount:
 
 
 def bottlenecks(counts: Iterable[PhaseCount]) -> list[Bottleneck]:
-    """Return the phases, those in which work surely gets stuck most often first."""
+    """Return the phases, the clearest bottlenecks first."""
     table: defaultdict[str, dict[tuple[str, str], int]] = defaultdict(dict)
     for count in counts:
         table[count.phase][count.kind, count.outcome] = count.n
@@ -76,22 +76,27 @@ def bottlenecks(counts: Iterable[PhaseCount]) -> list[Bottleneck]:
         found.append(
             Bottleneck(
                 phase=phase,
-                abandoned=rate(ended.get(("use", "abandoned"), 0), uses, "finished uses"),
-                failed=rate(ended.get(("use", "failed"), 0), uses, "finished uses"),
-                failed_steps=rate(ended.get(("step", "failed"), 0), judged, "judged steps"),
+                abandoned=rate(ended.get(("use", "abandoned"), 0), uses, "finished use"),
+                failed=rate(ended.get(("use", "failed"), 0), uses, "finished use"),
+                failed_steps=rate(
+                    ended.get(("step", "failed"), 0),
+                    judged,
+                    "step that passed or failed",
+                    "steps that passed or failed",
+                ),
             )
         )
-    # By the lower bound: what is rare and looks bad does not come before what is frequent and is bad.
+    # Sorted by the lower bounds, so that a few bad cases do not come before many.
     return sorted(
         found, key=lambda each: (-max(_low(each.abandoned), _low(each.failed), _low(each.failed_steps)), each.phase)
     )
 
 
 def transitions(counts: Iterable[TransitionCount]) -> list[Transition]:
-    """Return what follows what, most often first, with the share of everything that came after."""
+    """Return transitions, the most frequent first, with their share of all transitions from the same start."""
     found = []
     for count in counts:
-        told = rate(count.n, count.leaving, "moves on from here")
+        told = rate(count.n, count.leaving, "transition from here", "transitions from here")
         found.append(
             Transition(
                 before=count.before,

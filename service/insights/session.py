@@ -1,7 +1,7 @@
-"""One session: its story in the order of time, and what its workflow said after which skill.
+"""One session: its timeline, and how workflow steps ended after which skill.
 
-An event belongs to the use that it names, else to every use during whose span it occurred. A judgement (passed or
-failed) comes *after* the skill whose use began last before it.
+An event belongs to the use that it names, or else to every use during which it occurred. A result (passed or failed)
+comes *after* the skill whose use began last before it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Final, Literal
 
 import msgspec
 
-# Longer stories are cut: a person reads no further, and reports are kept. Counts always cover everything.
+# Longer timelines are cut, since nobody reads further. Counts always cover everything.
 MOST_MOMENTS: Final = 2000
 MOST_STEPS: Final = 100
 
 Kind = Literal["search", "use", "outcome", "event"]
-# What happens at one moment: a query leads to a use, a use ends with its outcome.
+# The order within a moment: a query leads to a use, and a use ends with its outcome.
 _ORDER: Final[dict[Kind, int]] = {"search": 0, "use": 1, "event": 2, "outcome": 3}
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """A query and the first skills that were served; `query` is None where its words are not kept."""
+    """A query and the first skills that were served; `query` is None where its text is not kept."""
 
     id: str
     searched_at: str
@@ -33,7 +33,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
-    """A use of a skill; what tells its end is None while it runs."""
+    """A use of a skill; the fields about its end are None while it runs."""
 
     id: str
     skill_name: str
@@ -47,7 +47,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What a workflow reported."""
+    """An event that a workflow reported."""
 
     id: str
     invocation_id: str | None
@@ -60,7 +60,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is recorded of a session, each list in the order of time."""
+    """Everything recorded of a session, each list in chronological order."""
 
     session_id: str
     project_id: str | None
@@ -73,7 +73,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened. `about` is the query, the skill or the step; `status` says how it went."""
+    """One entry of the timeline. `about` is the query, the skill or the step; `status` its result."""
 
     at: str
     kind: Kind
@@ -87,7 +87,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A step as it was reported last during a use, and how often it was reported."""
+    """The last report of a step during a use, and the number of reports."""
 
     workflow: str
     step: str
@@ -97,7 +97,7 @@ class StepRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UseReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a workflow did during one use; `steps` has failures first and at most `MOST_STEPS` of `distinct_steps`."""
+    """The workflow steps during one use; `steps` has failures first and at most `MOST_STEPS` of `distinct_steps`."""
 
     invocation_id: str
     skill_name: str
@@ -112,7 +112,7 @@ class UseReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AfterSkill(msgspec.Struct, frozen=True, kw_only=True):
-    """How the steps ended that were judged after a skill and before the next one; failures first."""
+    """The steps that ended after a skill and before the next one; failures first."""
 
     skill_name: str
     passed: int
@@ -122,7 +122,7 @@ class AfterSkill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of a session. `before_any_skill` counts judgements that no skill preceded, by status."""
+    """The report of a session. `before_any_skill` counts results that no skill preceded, by status."""
 
     session_id: str
     project_id: str | None
@@ -140,7 +140,7 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def correlate(session: Session) -> SessionReport:
-    """Return the report of a session; whatever order its parts were recorded in, it is the same."""
+    """Return the report of a session; it does not depend on the order in which its parts were recorded."""
     story = _story(session)
     before, after = _after_skills(session)
     return SessionReport(
@@ -186,7 +186,7 @@ def _story(session: Session) -> list[Moment]:
         )
         for event in session.events
     ]
-    # A stable sort: events of one moment keep the order that they came in.
+    # The sort is stable, so events of one moment keep their order.
     return sorted(moments, key=lambda moment: (moment.at, _ORDER[moment.kind]))
 
 

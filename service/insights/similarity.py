@@ -1,4 +1,4 @@
-"""Which projects use skills alike, and what a project might try because others like it succeed with it."""
+"""Which projects use similar skills, and which skills a project could try because similar ones succeed with them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from service.insights import sentences
 from service.insights.findings import (
     Finding,
     Findings,
@@ -14,7 +15,6 @@ from service.insights.findings import (
     ProjectUse,
     believed,
     collected,
-    percent,
     scored,
     share_of,
     tested,
@@ -25,31 +25,31 @@ MIN_REPORTER_DAYS: Final = 30
 MIN_FINISHED: Final = 20
 MIN_SIMILARITY: Final = 0.3
 MOST_OF_A_SKILL: Final = 4.0
-# Somebody may have looked at a skill once or twice without the project using it.
+# One or two uses may be somebody who only tried the skill.
 NOT_USED: Final = 2
 NEEDS: Final = (
     f"a project with {MIN_REPORTER_DAYS} uses on different days or by different people, and a skill with "
-    f"{MIN_FINISHED} finished uses in projects that are alike"
+    f"{MIN_FINISHED} finished uses in similar projects"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How alike projects use skills; arrays are float64 (projects, projects), symmetric.
+    """How similar the projects' use of skills is; arrays are float64 (projects, projects), symmetric.
 
     Attributes
     ----------
     similarity : array
-        In [-1, 1], NaN where one has too little use, and on the diagonal.
+        In [-1, 1]; NaN on the diagonal and where one project has too few uses.
     q_value : array
-        The false discovery rate of "they are no more alike than any two", 1 where nothing was compared.
+        The false discovery rate for "more similar than any two projects", 1 where nothing was compared.
     """
 
     similarity: Floats
     q_value: Floats
 
     def alike(self, project: int) -> list[int]:
-        """Return the projects that are surely and clearly like one, the most alike first."""
+        """Return the projects that are significantly and clearly similar to one, the most similar first."""
         near = np.flatnonzero(
             (self.q_value[project] <= FALSE_DISCOVERY_RATE) & (self.similarity[project] >= MIN_SIMILARITY)
         )
@@ -59,10 +59,10 @@ class Likeness:
 def likeness(use: ProjectUse) -> Likeness:
     """Compare projects by their skill use.
 
-    The cosine of Anscombe residuals: how much more or less than expected each skill is used, in units of its own
-    chance (Anscombe, Biometrika 35, 1948). What everybody uses alike does not make projects alike, and with little
-    data chance dominates the residuals, which draws the cosine towards 0. No one skill decides: beyond
-    `MOST_OF_A_SKILL` a residual counts no more.
+    The similarity is the cosine of Anscombe residuals: how much more or less than expected each skill is used, in
+    standard deviations (Anscombe, Biometrika 35, 1948). Skills that every project uses to the same extent do not make
+    projects similar, and with little data chance dominates the residuals, which pulls the cosine towards 0. Residuals
+    are cut off at `MOST_OF_A_SKILL`, so that no single skill decides.
     """
     from scipy.special import stdtr  # noqa: PLC0415  only who asks for insights waits for SciPy
 
@@ -75,7 +75,7 @@ def likeness(use: ProjectUse) -> Likeness:
     residual = np.clip(scaled, -MOST_OF_A_SKILL, MOST_OF_A_SKILL)
     length = np.maximum(np.linalg.norm(residual, axis=1), 1e-12)
     cosine = np.clip(residual @ residual.T / np.outer(length, length), -1.0, 1.0)
-    # A few large residuals are not as many independent comparisons as there are skills.
+    # A few large residuals amount to fewer independent comparisons than there are skills.
     dimensions = length**4 / np.maximum((residual**4).sum(axis=1), 1e-12)
     freedom = np.maximum(np.minimum.outer(dimensions, dimensions) - 2.0, 1.0)
     statistic = cosine * np.sqrt(freedom / np.maximum(1.0 - cosine**2, 1e-12))
@@ -87,7 +87,7 @@ def likeness(use: ProjectUse) -> Likeness:
 
 
 def worth_trying(use: ProjectUse, alike: Likeness) -> Findings:
-    """Find skills that a project does not use and that succeed in projects like it more than is usual there."""
+    """Find skills that a project does not use and that succeed more often than other skills in similar projects."""
     from scipy.special import bdtrc  # noqa: PLC0415  see above
 
     finished, completed = use.finished.sum(axis=1), use.completed.sum(axis=1)
@@ -98,7 +98,7 @@ def worth_trying(use: ProjectUse, alike: Likeness) -> Findings:
         if not near:
             lacking += 1
             continue
-        # What anything reaches here, and what anything reaches there.
+        # The success rate of all skills here, or in the similar projects if that is higher.
         usual = max(
             (completed[project] + 1.0) / (finished[project] + 2.0), completed[near].sum() / max(finished[near].sum(), 1)
         )
@@ -127,9 +127,13 @@ def worth_trying(use: ProjectUse, alike: Likeness) -> Findings:
                 kind="worth_trying",
                 skill=use.skills[skill],
                 project=use.projects[project],
-                title=f"{use.projects[project]} may try {use.skills[skill]}: {use.projects[nearest]}"
-                + (f" and {len(users) - 1} more like it" if len(users) > 1 else "")
-                + f" complete {percent(there.rate)} of {there.total} uses with it, where {percent(usual)} is usual",
+                title=sentences.worth_trying(
+                    use.projects[project],
+                    use.skills[skill],
+                    (use.projects[nearest], len(users) - 1),
+                    (there.rate, there.total),
+                    usual,
+                ),
                 score=scored(surplus / max(1.0 - usual, 1e-9) * similarity, test),
                 counts={"similarity": round(similarity, 3), "usual": round(usual, 4), "projects": float(len(users))},
                 rates=[

@@ -1,4 +1,4 @@
-"""Rising and falling skills: in use, and in success."""
+"""Skills that are used, or succeed, more or less often than before."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from service.insights import sentences
 from service.insights.dispersion import moderated
 from service.insights.findings import (
     DailyUse,
@@ -16,11 +17,11 @@ from service.insights.findings import (
     Share,
     believed,
     collected,
-    percent,
     scored,
     share_of,
     tested,
 )
+from service.text import counted
 
 WEEK: Final = 7
 MIN_WEEKS: Final = 6
@@ -50,8 +51,8 @@ def trends(hits: Floats, totals: Floats) -> Trends:
     """Fit and test a linear trend of ``hits / totals`` over weeks.
 
     The score test of Cochran (Biometrics 10, 1954) and Armitage (Biometrics 11, 1955), divided by the scatter around
-    the line where that is more than binomial, against F with as many degrees of freedom as the scatter has. What the
-    scatter of all skills says about that of one is used (`dispersion.moderated`).
+    the line where that is more than binomial, and compared with F with as many degrees of freedom as the scatter has.
+    The scatter of each skill is moderated by that of all (`dispersion.moderated`).
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def trends(hits: Floats, totals: Floats) -> Trends:
 def by_week(daily: Floats) -> Floats:
     """Sum days to whole weeks that end with the last day; days before the first whole week are left out.
 
-    Less than a week is taken for one.
+    Fewer than seven days count as one week.
     """
     weeks = daily.shape[1] // WEEK
     if weeks == 0:
@@ -91,7 +92,7 @@ def by_week(daily: Floats) -> Floats:
 
 
 def use_trends(use: DailyUse) -> Findings:
-    """Find skills whose share of all use rises or falls. People are counted once a day, however often they use it."""
+    """Find skills whose share of all uses rises or falls. A person counts once a day, however often they use it."""
     hits = by_week(use.reporters)
     totals = np.broadcast_to(hits.sum(axis=0), hits.shape)
     used = hits.sum(axis=1)
@@ -111,8 +112,7 @@ def use_trends(use: DailyUse) -> Findings:
                 kind="use_trend",
                 skill=skill,
                 project=None,
-                title=f"{skill} is used {'more and more' if change > 0 else 'less and less'}: from "
-                f"{100 * first:.1f}% to {100 * last:.1f}% of all use in {hits.shape[1]} weeks",
+                title=sentences.use_trend(skill, first, last, hits.shape[1]),
                 score=scored(abs(change), tests[each]),
                 counts={"weeks": float(hits.shape[1]), "first": round(first, 5), "last": round(last, 5)},
                 rates=[_half(hits, totals, place, first=each_half) for each_half in (True, False)],
@@ -142,9 +142,7 @@ def success_trends(use: DailyUse) -> Findings:
                 kind="success_trend",
                 skill=skill,
                 project=None,
-                title=f"{skill} succeeds {'more' if last > first else 'less'} and "
-                f"{'more' if last > first else 'less'}: from {percent(first)} to {percent(last)} of its uses in "
-                f"{hits.shape[1]} weeks",
+                title=sentences.success_trend(skill, first, last, hits.shape[1]),
                 score=scored(abs(last - first), tests[each]),
                 counts={"weeks": float(hits.shape[1]), "first": round(first, 4), "last": round(last, 4)},
                 rates=[_half(hits, totals, place, first=each_half) for each_half in (True, False)],
@@ -159,7 +157,7 @@ def _half(hits: Floats, totals: Floats, place: int, *, first: bool) -> Share:
     middle = hits.shape[1] // 2
     weeks = slice(None, middle) if first else slice(middle, None)
     return share_of(
-        f"the {'first' if first else 'last'} {len(range(hits.shape[1])[weeks])} weeks",
+        f"the {'first' if first else 'last'} {counted(len(range(hits.shape[1])[weeks]), 'week')}",
         float(hits[place, weeks].sum()),
         max(float(totals[place, weeks].sum()), 1.0),
     )

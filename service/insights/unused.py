@@ -1,4 +1,4 @@
-"""Skills that nobody uses, or that nobody uses any more."""
+"""Skills that were never used, or are no longer used."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Final
 
 import numpy as np
 
+from service.insights import sentences
 from service.insights.findings import Finding, Findings, believed, collected, scored, tested
 
 SILENT_DAYS: Final = 30
 MIN_ACTIVE_DAYS: Final = 8
 MIN_SPAN_DAYS: Final = 28
-# Never used is the least of findings: it tells nothing about the skill yet.
+# Scored lowest, since it says nothing about the skill yet.
 _SCORE_OF_NEVER: Final = 0.05
 NEEDS: Final = (
     f"{SILENT_DAYS} days in the catalogue, or {MIN_ACTIVE_DAYS} days of use over at least {MIN_SPAN_DAYS} days"
@@ -25,9 +26,9 @@ Span = tuple[str, str, int, int]
 def unused(
     spans: Mapping[str, Span], catalogue: Mapping[str, str | None], removed: Sequence[str], today: str
 ) -> Findings:
-    """Find skills without any use, and skills whose silence is longer than their use before explains.
+    """Find skills without any use, and skills that have gone unused for longer than their earlier use explains.
 
-    A skill that was used on a share λ of its days is silent for g days with probability (1 - λ)^g.
+    A skill that was used on a share λ of its days goes unused for g days with probability (1 - λ)^g.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def unused(
     catalogue : mapping
         For each served skill the day on which it was first indexed.
     removed : sequence of str
-        Skills that are no longer served; their silence is no news.
+        Skills that are no longer served, of which nothing is reported.
     today : str
         The last day on which anything was used.
     """
@@ -57,7 +58,7 @@ def unused(
         and active >= MIN_ACTIVE_DAYS
         and (date.fromisoformat(last) - date.fromisoformat(first)).days >= MIN_SPAN_DAYS
     ]
-    # What is used today, which is not over, is not silent.
+    # Today is not over, and a use today ends the silence.
     silence = np.array([max((now - date.fromisoformat(spans[name][1])).days, 0) for name in judged], dtype=np.float64)
     share = np.array([_share(spans[name]) for name in judged], dtype=np.float64)
     tests = tested("probability of such a silence", silence, (1.0 - share) ** silence)
@@ -69,8 +70,7 @@ def unused(
                     kind="unused",
                     skill=name,
                     project=None,
-                    title=f"{name} is no longer used: on {active} days from {first} to {last}, and not for {days:.0f} "
-                    "days since",
+                    title=sentences.no_longer_used(name, first, last, active, int(days)),
                     score=scored(min(active / 30, 1.0) * 0.5, test),
                     counts={"uses": float(uses), "active_days": float(active), "silent_days": float(days)},
                     rates=[],
@@ -84,7 +84,7 @@ def unused(
 def _share(span: Span) -> float:
     first, last, active, _ = span
     days = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
-    # The last day of use is one by choice: that is where the silence begins.
+    # The last day is one with use by definition, since the silence begins after it.
     return min((active - 1) / (days - 1), 0.999)
 
 
@@ -93,7 +93,7 @@ def _never(name: str, indexed: str) -> Finding:
         kind="unused",
         skill=name,
         project=None,
-        title=f"{name} was never used since it was indexed on {indexed}",
+        title=sentences.never_used(name, indexed),
         score=_SCORE_OF_NEVER,
         counts={"uses": 0.0},
         rates=[],

@@ -1,4 +1,4 @@
-"""What ranking has learnt, in memory and in step with the store: outcomes in, evidence out."""
+"""Turns outcomes into evidence, and keeps the evidence of a store in memory and up to date."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from store.clock import Clock, read_time, system_clock
 from store.contract.evidence import AffinityCount, AffinityKind, EvidenceSum, OutcomeToLearn, QueryCell
 from store.protocol import Store
 
-# So many outcomes are learnt on the way to an answer; a bulk import is learnt over several, or by `learn_all`.
+# The most outcomes that one search learns from; a bulk import is learnt over several searches, or by `learn_all`.
 AT_A_SEARCH: Final = 200
 AT_ONCE: Final = 2000
-# Nobody watched these uses end, so how long they seem to have lasted says nothing.
+# Nobody saw these uses end, so their recorded durations mean nothing.
 _UNWATCHED: Final = frozenset({"session_end", "sweep"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """How far the store was followed."""
+    """The state of the store that was read last."""
 
     epoch: int = -1
     revision: int = -1
@@ -38,13 +38,13 @@ class _Seen:
 
 
 class Learning:
-    """Follows one store; safe from many threads and beside other processes.
+    """The evidence of one store; safe to use from many threads and while other processes write.
 
     Parameters
     ----------
     store : Store
     clock : Clock
-        Where the present time comes from.
+        Tells the present time.
     """
 
     def __init__(self, store: Store, *, clock: Clock = system_clock) -> None:
@@ -62,31 +62,31 @@ class Learning:
         return days_since_landmark(self._clock())
 
     def learn(self, limit: int = AT_A_SEARCH) -> int:
-        """Learn at most `limit` outcomes that nobody has learnt yet; return how many there were."""
+        """Learn from at most `limit` outcomes that were not learnt from yet; return their number."""
         after, outcomes = self._store.outcomes_to_learn(limit=limit)
         if outcomes:
             cells, sums, affinities = summarise(outcomes, self.today)
-            # When another process was faster, what it has learnt is as good.
+            # If another process was faster, the store keeps its evidence, which is the same.
             self._store.add_evidence(after=after, upto=outcomes[-1].seq, cells=cells, sums=sums, affinities=affinities)
         return len(outcomes)
 
     def learn_all(self) -> int:
-        """Learn every outcome that nobody has learnt yet; return how many there were."""
+        """Learn from every outcome that was not learnt from yet; return their number."""
         learnt = 0
         while count := self.learn(AT_ONCE):
             learnt += count
         return learnt
 
     def book(self, model_id: str | None, dimension: int) -> tuple[EvidenceBook, threading.Lock]:
-        """Return all evidence as of now, and the lock to hold while looking into it.
+        """Return all evidence as of now, and the lock to hold while using it.
 
         Parameters
         ----------
         model_id : str or None
-            What makes the queries' vectors now. Evidence of queries that another model encoded counts as evidence
-            of other queries.
+            The model that encodes queries now. Evidence of queries that another model encoded counts as evidence of
+            other queries.
         dimension : int
-            Of those vectors.
+            The dimension of its vectors.
         """
         with self._lock:
             self._follow(model_id, dimension)
@@ -143,16 +143,16 @@ class Learning:
 def summarise(
     outcomes: Sequence[OutcomeToLearn], today: float
 ) -> tuple[list[QueryCell], list[EvidenceSum], list[AffinityCount]]:
-    """Return what outcomes add to the sums that the store keeps.
+    """Return what outcomes add to the sums in the store.
 
     Parameters
     ----------
     outcomes : sequence of OutcomeToLearn
     today : float
-        Nothing is taken to have ended later than today.
+        In days since the landmark; outcomes with a later time count as of today.
     """
     queries: dict[tuple[str, int], list[NDArray[np.float32]]] = defaultdict(list)
-    # Codes of cells are local to a model; here each (model, code) is numbered.
+    # A cell's code is only unique within a model, so each (model, code) gets a number here.
     numbers: dict[tuple[str, int], int] = {}
     affinities: dict[tuple[AffinityKind, str, str], float] = defaultdict(float)
     uses = []

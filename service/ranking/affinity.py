@@ -1,7 +1,7 @@
-"""What goes together: skills used after one another, and skills used in a phase of a workflow.
+"""Which skills go together: used one after another, or in the same phase of a workflow.
 
-"After X, people who succeeded used Y" is a lift: how much oftener the pair occurs than its parts' frequencies say.
-Few counts lift little, since a few expected and a few observed are added to both sides.
+"After X, people who succeeded used Y" is a lift: how much more often the pair occurs than its parts' frequencies
+predict. Pseudo-counts on both sides keep the lift of rare pairs small.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SMOOTHING: Final = 4.0
 
 
 def lift(together: NDArray[np.float64], left: float, right: NDArray[np.float64], total: float) -> NDArray[np.float64]:
-    """Return the smoothed log lift of each skill beside one context, exactly 0 without any count.
+    """Return the smoothed log lift of each skill in one context, exactly 0 without any count.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def lift(together: NDArray[np.float64], left: float, right: NDArray[np.float64],
 
 
 def preference(preferred: NDArray[np.float64], passed_over: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the smoothed log-odds of being preferred over what stood above, against being passed over.
+    """Return the smoothed log-odds of being preferred over skills listed above, against being passed over.
 
     Parameters
     ----------

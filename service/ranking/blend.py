@@ -1,7 +1,7 @@
-"""One order out of relevance and outcomes.
+"""Combines relevance and outcomes into one order.
 
-The score is log-linear: log r + success + speed + others, each part bounded. Relevance is the gate: only candidates
-that fit nearly as well as the best one are moved by outcomes, and all of them stand before all that do not fit.
+The score is log-linear: log r + success + speed + others, each part bounded. Relevance is a gate: outcomes move only
+candidates that fit nearly as well as the best one, and all of those come before all that do not fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How one further component counts: its weight (0 switches it off), and the most it may move a score."""
+    """The weight of a further component (0 switches it off), and the most it may move a score."""
 
     weight: float
     bound: float
@@ -24,14 +24,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What counts how much.
+    """How much each component counts.
 
     Attributes
     ----------
     version : str
-        Stored with every search, so that what was served can be explained later.
+        Stored with every search, so that its order can be explained later.
     temperature : float
-        How many units of fused relevance make one unit of log r.
+        Units of fused relevance for one unit of log r.
     gate : float
         A candidate fits when its fused relevance is at most this far below the best one's.
     success, success_bound : float
@@ -56,8 +56,8 @@ DEFAULT_WEIGHTS: Final = Weights(
     version="outcomes-1",
     temperature=1.0,
     gate=2.0,
-    # Chosen in the simulator (tests/benchmarks/outcomes.py): a belief that is sure enough outweighs any difference in
-    # relevance among what fits.
+    # Chosen in the simulator (tests/benchmarks/outcomes.py): a sufficiently certain posterior outweighs any difference
+    # in relevance among skills that fit.
     success=2.5,
     success_bound=4.0,
     speed=0.25,
@@ -73,7 +73,7 @@ DEFAULT_WEIGHTS: Final = Weights(
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """The order and what made it; every array is in the order of the input.
+    """The order and its parts; every array is in the order of the input.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Blend:
     log_relevance, success, speed : float64 (n,)
         The parts of the score.
     others : dict of str to float64 (n,)
-        Its further parts, those that have a weight.
+        The further parts that have a weight.
     fits : bool (n,)
     """
 
@@ -114,19 +114,19 @@ def blend(
         From `success` and `speed`; 0 where there is no evidence.
     weights : Weights
     others : mapping of str to float64 (n,), optional
-        Further gains by the names they have in `Weights.others`; those without a weight are left out.
+        Further gains, by their names in `Weights.others`; those without a weight are left out.
 
     Returns
     -------
     Blend
-        Candidates that fit come first, by score; then the others, by relevance alone. Ties keep the input's order.
+        Candidates that fit come first, by score, then the others by relevance alone. Ties keep the input's order.
         With gains of 0 the order is exactly that of relevance.
     """
     best = relevance.max(initial=-np.inf)
     fits = relevance >= best - weights.gate
     log_relevance = (relevance - best) / weights.temperature if relevance.size else relevance
     success = np.clip(weights.success * success_gain, -weights.success_bound, weights.success_bound)
-    # A skill that is quick to fail earns nothing by it: speed counts only for those believed to succeed as usual.
+    # Failing quickly is no advantage: speed counts only for skills that succeed at least as often as expected.
     speed = np.clip(weights.speed * speed_gain, -weights.speed_bound, weights.speed_bound)
     speed = np.where((success_gain < 0) & (speed > 0), 0.0, speed)
     success, speed = np.where(fits, success, 0.0), np.where(fits, speed, 0.0)
@@ -136,7 +136,7 @@ def blend(
         if others is not None and name in others
     }
     score = log_relevance + success + speed + sum(parts.values(), np.zeros_like(success))
-    # Subtracting the best may round two relevances to one score; the relevances themselves still tell them apart.
+    # Subtracting the best may round two relevances to the same score, so the relevances themselves break ties.
     order = np.lexsort((np.arange(relevance.size), -relevance, -score, ~fits))
     return Blend(
         order=order,

@@ -1,7 +1,7 @@
-"""The evidence of all recorded uses in memory, laid out so that a query costs what it touches, not what happened.
+"""The evidence of all recorded uses in memory; the cost of a query depends on the rows it touches, not on the total.
 
-Two layouts of the same sums: by cell, where a query looks up the few cells that are like it; and by skill and
-slot, where what happened at all other queries is the whole less the part that is near.
+The same sums are kept in two layouts: by cell, where a query looks up the few similar cells, and by skill and slot,
+where the evidence of other queries is the total minus the similar part.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from service.ranking.reporters import concave, counted, counted_squares, trust
 from service.ranking.speed import Durations
 from service.ranking.success import Record
 
-# What a document's earlier contents earned counts for this much of what its present one earns.
+# The weight of evidence from earlier versions of a document.
 EARLIER_VERSIONS: Final = 0.5
-# A duration at another query says less of this one than a success does.
+# The weight of durations from other queries, which say less about this query than successes do.
 OTHER_DURATIONS: Final = 0.2
 _FIRST_ROWS: Final = 256
-# What is fitted to thousands of rows hardly moves with a few of them, and fitting takes milliseconds.
+# Fitting takes milliseconds, and a few rows among thousands hardly change the result.
 _ROWS_PER_FIT: Final = 500
 _OUTCOMES: Final = (Stat.SUCCESS, Stat.FAILURE)
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -34,10 +34,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is recorded of some skills as seen from one query, at one day; arrays are float64 (n,).
+    """The evidence of some skills for one query on one day; arrays are float64 (n,).
 
-    `record` holds counts after the cap on single reporters; `preferred` and `passed_over` are choices at queries
-    like this one.
+    `record` holds counts after the cap on single reporters; `preferred` and `passed_over` are choices at similar
+    queries.
     """
 
     record: Record
@@ -48,7 +48,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """What was learnt from all records as of one day: the prior, and what each slot of reporters counts for."""
+    """What was fitted to all records as of one day: the prior, and the weight of each slot of reporters."""
 
     day: float
     prior: Prior
@@ -56,14 +56,14 @@ class _Fitted:
 
 
 class EvidenceBook:
-    """Sums of evidence by skill, version, cell and slot; adding is commutative, so order of arrival means nothing.
+    """Sums of evidence by skill, version, cell and slot. Addition commutes, so the order of arrival does not matter.
 
     Parameters
     ----------
     dimension : int
-        Of the queries' vectors.
+        The dimension of the query vectors.
     half_life_days : float
-        Of the decay that the rows were made with.
+        The half-life of the decay that the rows were made with.
     """
 
     def __init__(self, dimension: int, *, half_life_days: float) -> None:
@@ -88,7 +88,7 @@ class EvidenceBook:
 
     @property
     def rows(self) -> int:
-        """How many rows are held."""
+        """The number of rows."""
         return len(self._row_of)
 
     @property
@@ -110,7 +110,7 @@ class EvidenceBook:
             self.put_cells(np.array([cell]), (self._cell_sums[place] + vector)[None])
 
     def put(self, rows: EvidenceRows) -> None:
-        """Set rows to these sums, whatever they were."""
+        """Set rows to these sums."""
         for key, sums in self._with_keys(rows):
             row = self._row_of.get(key)
             self._change(key, sums if row is None else sums - self._sums[row])
@@ -121,7 +121,7 @@ class EvidenceBook:
             self._change(key, sums)
 
     def describe(self, skill_name: str, *, version: int, category: str | None) -> None:
-        """Say which content a skill has now and which category; changes of either keep all evidence."""
+        """Set a skill's current version and category; its evidence is kept when either changes."""
         skill = self._skill_place(skill_name)
         if self._categories[skill] != category:
             self._categories[skill] = category
@@ -135,25 +135,25 @@ class EvidenceBook:
             self._changes += 1
 
     def prior(self, day: float) -> Prior:
-        """Return what to expect of any skill, fitted to everything recorded, as of a day.
+        """Return the prior, fitted to all records, as of a day.
 
-        Fitted anew each day, and when one row in `_ROWS_PER_FIT` has changed.
+        It is fitted again each day, and when one row in `_ROWS_PER_FIT` has changed.
         """
         return self._fit(day).prior
 
     def look(self, skill_names: Sequence[str], query: NDArray[np.float32] | None, day: float) -> Found:
-        """Return what is recorded of these skills, as seen from a query.
+        """Return the evidence of these skills for a query.
 
         Parameters
         ----------
         skill_names : sequence of str, n of them, distinct
         query : float32 (dimension,), L2-normalised, or None
-            None counts everything as recorded at other queries.
+            None counts all evidence as that of other queries.
         day : float
             The present, in days since the landmark of `decay`.
         """
         everyone = np.array([self._skills.get(name, -1) for name in skill_names], dtype=np.intp)
-        # Most candidates have no record, and their sums are all 0: only the others are worked out.
+        # Most candidates have no record, so all their sums are 0; only the others are computed.
         recorded = np.flatnonzero(everyone >= 0)
         places = everyone[recorded]
         now = 1.0 / float(decay_weight(day, half_life_days=self._half_life_days))
@@ -213,7 +213,7 @@ class EvidenceBook:
         parts = zip(
             rows.skill_names, rows.versions.tolist(), rows.cells.tolist(), rows.slots.tolist(), rows.sums, strict=True
         )
-        # Cells are known by their place here; a use without a query has none.
+        # Here a cell is identified by its place; a use without a query has none.
         return [
             ((self._skill_place(name), version, cell if cell == NO_CELL else self._cell_place(cell), slot), sums)
             for name, version, cell, slot, sums in parts
@@ -237,7 +237,7 @@ class EvidenceBook:
         self._changes += 1
 
     def _change_scatter(self, skill: int, cell: int, change: NDArray[np.float64]) -> None:
-        """Keep what `_pooled_scatter` needs of a skill: Σs, Σn, Σw² and, over its cells, Σs²/n, Σn² and ΣΣw²/n."""
+        """Update what `_pooled_scatter` needs: Σs, Σn, Σw² of a skill and, over its cells, Σs²/n, Σn² and ΣΣw²/n."""
         was = self._per_cell.get((skill, cell), np.zeros(3))
         successes, failures = change[Stat.SUCCESS], change[Stat.FAILURE]
         now = was + np.array([successes, successes + failures, change[Stat.SQUARED]])
@@ -247,9 +247,9 @@ class EvidenceBook:
                 self._within[skill] += sign * np.array([s, n, w2, s * s / n, n * n, w2 / n])
 
     def _fit(self, day: float) -> _Fitted:
-        """Fit the prior and the reporters' trust to everything, once a day and whenever enough has changed.
+        """Fit the prior and the trust in reporters to all records, once a day and whenever enough has changed.
 
-        The first prior takes everybody at their word, so that trust can be judged; the second is the one that holds.
+        The first prior gives all reporters full weight and serves to estimate trust; the second one is returned.
         """
         today = float(np.floor(day))
         enough = 1 + len(self._row_of) // _ROWS_PER_FIT
@@ -277,9 +277,9 @@ class EvidenceBook:
         return fit_prior(well, well + badly, self._categories, within, counted_squares(successes + failures, squares))
 
     def _pooled_scatter(self, now: float) -> Scatter:
-        """Return how widely the cells of one skill scatter around it, pooled over skills.
+        """Return the scatter of a skill's cells around the skill, pooled over skills.
 
-        As `prior.scatter`, with unequal weights: a group's rate varies by Σw² / (Σw)² of one use.
+        As `prior.scatter`, with unequal weights: the variance of a group's rate is Σw² / (Σw)² times that of one use.
         """
         s, n, w2, s2, n2, of_cells = self._within[self._within[:, 1] > 0].T
         rate = np.clip(s / n, 0.0, 1.0)
@@ -314,7 +314,7 @@ class EvidenceBook:
 
 
 def _room(array: NDArray[Scalar], place: int, *, fill: int = 0) -> NDArray[Scalar]:
-    """Return `array` with room for `place`, at least doubled when it has none."""
+    """Return `array`, doubled in length if it has no room for `place`."""
     if place < len(array):
         return array
     grown = np.full((2 * len(array), *array.shape[1:]), fill, dtype=array.dtype)

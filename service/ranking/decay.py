@@ -1,7 +1,7 @@
 """Older outcomes count less: forward exponential decay.
 
-A use on day t weighs 2^(t / half-life), and every sum is divided by the present day's weight when it is read. So sums
-only ever grow by addition, in any order, and nothing needs rewriting as time passes (Cormode, Shkapenyuk, Srivastava
+A use on day t has weight 2^(t / half-life), and every sum is divided by the weight of the present day when it is read.
+So sums change only by addition, in any order, and nothing is rewritten as time passes (Cormode, Shkapenyuk, Srivastava
 and Xu, "Forward decay", ICDE 2009).
 """
 
@@ -33,6 +33,6 @@ def decay_weight(days: float | NDArray[np.float64], *, half_life_days: float = H
     days : float or float64 (n,)
         Days since the landmark.
     half_life_days : float
-        After how many days a use counts half.
+        The number of days after which a use counts half.
     """
     return np.asarray(np.exp2(np.clip(np.asarray(days) / half_life_days, -_MOST_HALF_LIVES, _MOST_HALF_LIVES)))

@@ -1,7 +1,7 @@
-"""What one recorded use adds to what is believed: rows of sums that may be added in any order.
+"""How much one recorded use counts: rows of sums that may be added in any order.
 
-A row is kept for each skill, version of its document, cell of queries, and slot of reporters. Slots are what lets
-one reporter's many reports be recognised without keeping a row for every person.
+There is a row for each skill, version of its document, cell of queries, and slot of reporters. Slots make it possible
+to recognise many reports by one reporter without a row for every person.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from service.ranking.decay import decay_weight
 
 # How much a use that did not complete counts as a failure of the skill. A use that was left open may have been
-# forgotten as well as given up; somebody who cancels says nothing about the skill.
+# forgotten or given up, and a cancellation says nothing about the skill.
 FAILURE_WEIGHT: Final = {"failed": 1.0, "abandoned": 0.5, "cancelled": 0.0}
 
 REPORTER_SLOTS: Final = 32
@@ -29,10 +29,10 @@ _SECONDS_RANGE: Final = (0.1, 1e7)
 
 
 class Stat(IntEnum):
-    """The columns of evidence: sums of decay weights, times what the name says.
+    """The columns of evidence: sums of decay weights times the named quantity.
 
-    `SQUARED` is the sum of the squares of what successes and failures weigh, which tells how many uses stand behind
-    them.
+    `SQUARED` is the sum of the squared weights of successes and failures, from which the effective number of uses
+    follows.
     """
 
     SUCCESS = 0
@@ -55,19 +55,19 @@ class Use:
     ----------
     skill_name : str
     version : int
-        Which content of the document; `ANY_VERSION` when unknown.
+        The version of the document; `ANY_VERSION` when unknown.
     cell : int
-        Where the query lies (`cells.cells_of`); `NO_CELL` without a query.
+        The cell of the query (`cells.cells_of`); `NO_CELL` without a query.
     reporter : str
-        Who reports: a user, or else a session.
+        The user who reports it, or else the session.
     outcome : str
         completed, failed, abandoned or cancelled.
     seconds : float or None
-        How long it took, where somebody watched it: not for uses that were swept up.
+        How long it took; None for uses that the sweep or the end of a session closed.
     day : float
         Days since the landmark of `decay`.
     passed_over : tuple of str
-        Skills that stood above it in the served list and were not taken.
+        Skills above it in the served list that were not chosen.
     """
 
     skill_name: str
@@ -104,10 +104,10 @@ def slot_of(reporter: str) -> int:
 
 
 def evidence_of(uses: Iterable[Use]) -> EvidenceRows:
-    """Return what these uses add, one row for each key, in the order of the keys.
+    """Return the evidence of these uses, one row for each key, in the order of the keys.
 
-    A completed use preferred over others is evidence for the pair: it counts as one PREFERRED for the skill, and as
-    one PASSED_OVER for each skill above it. What stood below the choice may not have been seen and gets nothing.
+    A completed use of a skill chosen over others counts as one PREFERRED for that skill and as one PASSED_OVER for each
+    skill above it. Skills below the choice may not have been seen, so nothing is counted for them.
     """
     sums: dict[tuple[str, int, int, int], NDArray[np.float64]] = {}
 
@@ -144,6 +144,6 @@ def _of_one(use: Use) -> NDArray[np.float64]:
         if use.outcome == "completed":
             counted[[Stat.TIMED, Stat.LOG_SECONDS, Stat.LOG_SECONDS_SQUARED]] = 1.0, log_seconds, log_seconds**2
         else:
-            # It did not get done in this time: completing would have taken longer.
+            # The task was not completed in this time: completing it would have taken longer.
             counted[[Stat.CENSORED, Stat.CENSORED_LOG_SECONDS]] = 1.0, log_seconds
     return counted

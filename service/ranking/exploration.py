@@ -1,8 +1,8 @@
-"""Giving skills a chance: Thompson sampling for the first place, within what fits nearly as well.
+"""Exploration: Thompson sampling of the first place among skills that fit nearly as well as the best.
 
-Each skill's chance of the first place is how often it wins when success is drawn from what is believed (Thompson,
-Biometrika 1933). The first place is then drawn from exactly these chances, mixed with the order that would have been
-served, so the logged propensity of what was served is exact, as off-policy evaluation needs it.
+The probability of a skill is how often it wins when success rates are drawn from their posteriors (Thompson, Biometrika
+1933). The first place is drawn from exactly these probabilities, mixed with the order that would have been served. So
+the logged propensity is exact, as off-policy evaluation requires.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ DRAWS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """How much is explored; nothing by default.
+    """How much to explore; nothing by default.
 
     Attributes
     ----------
     share : float
-        Of the lists, in [0, 1], that may put another skill first.
+        The share of lists, in [0, 1], in which another skill may come first.
     relevance_loss : float
-        The first skill's log relevance is at most this far below the best one's.
+        The most by which the first skill's log relevance may be below the best one's.
     """
 
     share: float = 0.0
@@ -37,16 +37,16 @@ class Exploration:
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What to serve.
+    """The order to serve.
 
     Attributes
     ----------
     order : intp (n,)
         Candidates, best first: the blend's order with the drawn one moved to the front.
     propensity : float64 (n,)
-        Each candidate's probability of the first place; sums to 1, all on the blend's first without exploration.
+        Each candidate's probability of the first place; sums to 1, and is 1 for the blend's first without exploration.
     explored : bool
-        Whether chance had a say in this list.
+        Whether the first place was drawn at random.
     """
 
     order: NDArray[np.intp]
@@ -57,16 +57,16 @@ class Explored:
 def explore(
     blended: Blend, belief: Belief, weights: Weights, exploration: Exploration, random: np.random.Generator
 ) -> Explored:
-    """Draw which candidate stands first.
+    """Draw the candidate that comes first.
 
     Parameters
     ----------
     blended : Blend
-        What would be served: its order may leave candidates out, and what it leaves out does not fit.
+        The order that would be served; candidates that it leaves out do not fit.
     belief : Belief
-        Of the same candidates.
+        The posteriors of the same candidates.
     weights : Weights
-        Those that `blended` was made with.
+        The weights that `blended` was made with.
     exploration : Exploration
     random : numpy Generator
 
@@ -81,7 +81,7 @@ def explore(
         propensity[blended.order[:1]] = 1.0
         return Explored(blended.order, propensity, explored=False)
     rates = random.beta(belief.alpha[allowed], belief.beta[allowed], size=(DRAWS, allowed.size))
-    # A drawn rate moves the score as a believed one does, by the same weight and within the same bound.
+    # A drawn rate moves the score as an expected one does, with the same weight and bound.
     drawn = logit(np.clip(rates, 1e-6, 1 - 1e-6)) - belief.log_odds[allowed]
     moved = np.clip(blended.success[allowed] + weights.success * drawn, -weights.success_bound, weights.success_bound)
     winners = (blended.score[allowed] - blended.success[allowed] + moved).argmax(axis=1)

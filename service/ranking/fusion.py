@@ -1,8 +1,8 @@
-"""How well candidates fit a query: how near they are in meaning and how much of its wording they share, added up.
+"""How well candidates fit a query: the sum of their similarity in meaning and in words.
 
-A document is near as a whole and, for a small part, by the nearest of its first chunks. Meaning and words count as they
-are, not by how they compare within one query: ten shared words are more evidence than one, and a nearest skill that
-stands alone is more than one among many (DECISIONS.md, 23).
+The similarity of a document is that of its whole text and, for a small part, of the most similar of its first chunks.
+Both sides count by their values, not by their ranks within one query: ten shared words are more evidence than one, and
+a skill far ahead of all others is more than one among many (DECISIONS.md, 23).
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-# How many candidates each side gives, and how many of the nearest show how far apart a model puts skills.
+# The number of candidates from each side, and of the most similar skills from which the spread is estimated.
 DEPTH: Final = 200
-# For a model of which nothing is known; the better a model, the less words add.
+# For models without a scale; the better a model, the less words add.
 LEXICAL_WEIGHT: Final = 0.2
-# A skill is as near as its whole document and, to this part, as its nearest chunk. Held-out queries hardly tell 0.1
-# to 0.2 apart.
+# The share of the most similar chunk in a skill's similarity. Values from 0.1 to 0.2 hardly differ on held-out queries.
 CHUNK_WEIGHT: Final = 0.15
 _SPREAD_FLOOR: Final = 1e-9
 
@@ -38,20 +37,21 @@ def fused_relevance(
     similarity : float64 (n,)
         Cosines in [-1, 1]; NaN where a candidate has no vector.
     bm25 : float64 (n,)
-        Lexical scores, higher is better; NaN where no word matches, or `DEPTH` others match better.
+        Lexical scores, higher is better; NaN where no word matches or `DEPTH` others match better.
     chunk : float64 (n,), optional
-        Cosines of each candidate's nearest chunk, in [-1, 1]; NaN where it is not known, and the document stands alone.
+        The cosine of each candidate's most similar chunk, in [-1, 1]; NaN where it is not known, and only the whole
+        document counts.
     spread : float, optional
-        The standard deviation of the cosines of the `DEPTH` nearest skills, as it usually is for the model. For a
-        model of which that is not known, it is taken from these candidates.
+        The standard deviation of the cosines of the `DEPTH` most similar skills, as measured for the model. Where it
+        was not measured, it is estimated from these candidates.
     lexical_weight : float
-        How many units of `spread` one unit of `bm25` is worth.
+        Units of `spread` per unit of `bm25`.
 
     Returns
     -------
     float64 (n,)
-        In units of `spread`. A missing cosine counts as the lowest of the nearest, a missing lexical score as the
-        lowest there is when `DEPTH` candidates have one, else as 0.
+        In units of `spread`. A missing cosine counts as the lowest of the `DEPTH` best, a missing lexical score as the
+        lowest one when `DEPTH` candidates have one, else as 0.
     """
     return _semantic(similarity, chunk, spread) + lexical_weight * _lexical(bm25)
 
@@ -66,7 +66,7 @@ def _semantic(
     known = np.where(np.isnan(similarity), nearest[-1], similarity)
     if chunk is not None:
         known = np.where(np.isnan(chunk), known, (1.0 - CHUNK_WEIGHT) * known + CHUNK_WEIGHT * chunk)
-    # Where all are equally near, meaning tells nothing.
+    # Equal cosines carry no information.
     return np.asarray((known - nearest.mean()) / unit if unit > _SPREAD_FLOOR else np.zeros_like(known))
 
 

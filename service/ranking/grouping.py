@@ -1,7 +1,7 @@
-"""Near-identical skills take one place of a list.
+"""Near-identical skills share one place of a list.
 
-They answer a query equally well, whatever small difference of wording made one more relevant than another. So within
-a group relevance only breaks ties, and what outcomes say decides which one is shown.
+They answer a query equally well, whatever small difference in wording made one more relevant than another. So within a
+group relevance only breaks ties, and outcomes decide which one is shown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-# What a difference of relevance counts within a group: enough to order it when nothing else does.
+# The weight of differences in relevance within a group: enough to order it when nothing else does.
 _WITHIN: Final = 1e-6
 
 
@@ -23,7 +23,7 @@ def shared_relevance(relevance: NDArray[np.float64], groups: Sequence[Sequence[i
     ----------
     relevance : float64 (n,)
     groups : sequence of sequence of int
-        Places in `relevance`; no place in two groups.
+        Places in `relevance`; no place is in two groups.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def shared_relevance(relevance: NDArray[np.float64], groups: Sequence[Sequence[i
 
 
 def representatives(order: NDArray[np.intp], groups: Sequence[Sequence[int]]) -> dict[int, list[int]]:
-    """Return whom each served place stands for.
+    """Return which places each served place represents.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def representatives(order: NDArray[np.intp], groups: Sequence[Sequence[int]]) ->
     Returns
     -------
     dict of int to list of int
-        In the order of `order`: each single place with nobody else, and the first of each group with its other
+        In the order of `order`: each ungrouped place with an empty list, and the first of each group with its other
         members, best first.
     """
     group_of = {place: number for number, group in enumerate(groups) for place in group}

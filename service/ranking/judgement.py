@@ -1,4 +1,4 @@
-"""From the evidence of all uses to one order of the candidates of one query."""
+"""From the evidence of all uses to the order of the candidates of one query."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from service.ranking.success import Belief, Record, believe, success_gain
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The order of candidates with all that led to it; arrays are in the order of the input.
+    """The order of candidates and everything it was made from; arrays are in the order of the input.
 
-    `gains` holds every unweighted gain by name, so that other weights can be tried on what was recorded.
+    `gains` holds every unweighted gain by name, so that other weights can be evaluated on recorded searches.
     """
 
     blend: Blend
@@ -31,12 +31,12 @@ class Judgement:
     gains: dict[str, NDArray[np.float64]]
 
     def likely(self, places: NDArray[np.intp]) -> list[tuple[float, float]]:
-        """Return the 80% interval of success at this query of each of these candidates."""
+        """Return the 80% credible interval of each candidate's success for this query."""
         low, high = self.belief.of(places).interval()
         return list(zip(low.tolist(), high.tolist(), strict=True))
 
     def uses_alike(self, place: int) -> float:
-        """Return how many uses at queries like this one stand behind a candidate, as they are counted."""
+        """Return the weighted number of uses of a candidate for similar queries."""
         return float(self.record.near_successes[place] + self.record.near_failures[place])
 
 
@@ -50,7 +50,7 @@ def judge(
     weights: Weights,
     others: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Judgement:
-    """Order candidates by relevance and by what is recorded of them.
+    """Order candidates by relevance and recorded outcomes.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""What another order would have achieved, told from what was recorded under the one that was served.
+"""Off-policy evaluation: what another order would have achieved, estimated from what the served order recorded.
 
-Each recorded choice has a probability of having been made; where another order agrees with it, its outcome counts by
-the inverse of that. IPS is unbiased when the probabilities are right; SNIPS divides by the weights' sum (Swaminathan
-and Joachims, "The self-normalized estimator for counterfactual learning", NeurIPS 2015); DR starts from what was
-believed and corrects it by what was seen (Dudík, Langford and Li, "Doubly robust policy evaluation and learning",
-ICML 2011), so it is right when either is.
+Each recorded choice has a propensity, the probability that it was made; where another order agrees with it, its
+outcome counts with the inverse of that. IPS is unbiased when the propensities are right. SNIPS divides by the sum of
+the weights (Swaminathan and Joachims, "The self-normalized estimator for counterfactual learning", NeurIPS 2015). DR
+starts from the expected outcome and corrects it by the recorded one (Dudík, Langford and Li, "Doubly robust policy
+evaluation and learning", ICML 2011), so it is right when either the propensities or the expectations are.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ CONFIDENCE_QUANTILE: Final = 1.281552
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Recorded choices beside what one order would have put first; arrays are (n,).
+    """Recorded choices, compared with what one order would have put first; arrays are (n,).
 
     Attributes
     ----------
     agrees : bool
-        Whether what the order puts first is what was taken.
+        Whether the order puts first what was chosen.
     propensity : float64
-        How likely it was taken, in (0, 1].
+        The probability of the choice, in (0, 1].
     reward : float64
-        How it ended, in [0, 1].
+        Its outcome, in [0, 1].
     expected_taken, expected_first : float64
-        The success believed then, of what was taken and of what the order puts first.
+        The success that was expected of the chosen skill and of the one that the order puts first.
     """
 
     agrees: NDArray[np.bool_]
@@ -44,7 +44,7 @@ class Replayed:
 
     @property
     def weight(self) -> NDArray[np.float64]:
-        """Inverse propensities where the order agrees, else 0; capped at `MOST_WEIGHT`, a bias for less variance."""
+        """Inverse propensities where the order agrees, else 0; capped at `MOST_WEIGHT`, trading bias for variance."""
         return np.where(self.agrees, np.minimum(1.0 / self.propensity, MOST_WEIGHT), 0.0)
 
     @property
@@ -65,14 +65,14 @@ class Replayed:
 
     @property
     def effective(self) -> float:
-        """How many choices of weight 1 the estimate rests on: (Σw)² / Σw²."""
+        """The effective sample size (Σw)² / Σw²."""
         squares = float((self.weight**2).sum())
         return float(self.weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with the 80% interval whose lower bound the truth exceeds with 90% confidence."""
+    """A mean with its 80% confidence interval, whose lower bound the true value exceeds with 90% confidence."""
 
     mean: float
     low: float
@@ -80,9 +80,9 @@ class Interval:
 
 
 def mean_over_reporters(terms: NDArray[np.float64], reporters: Sequence[str]) -> Interval:
-    """Return the mean of per-choice terms, its interval treating all choices of one reporter as one observation.
+    """Return the mean of per-choice terms, with an interval that treats all choices of a reporter as one observation.
 
-    With fewer than two reporters the interval is unbounded: one person's word does not change how all are served.
+    With fewer than two reporters the interval is unbounded: one person does not decide for all others.
     """
     names = sorted(set(reporters))
     if len(names) < 2:  # noqa: PLR2004
@@ -97,12 +97,12 @@ def mean_over_reporters(terms: NDArray[np.float64], reporters: Sequence[str]) ->
 
 
 def choice_chances(looked: NDArray[np.float64], attraction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how likely each line of a list is the one that is taken, given that one is.
+    """Return the probability that each line of a list is the chosen one, given that one is.
 
     Parameters
     ----------
     looked, attraction : float64 (n,)
-        Of the lines' positions and of their skills (`examination.PositionModel`), positive.
+        The values of the lines' positions and skills (`examination.PositionModel`), positive.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""What to expect of a skill before its own record speaks, learnt from the records of all.
+"""The prior: what to expect of a skill without a record of its own, estimated from the records of all skills.
 
-Skills scatter around their category, categories around everything, and one skill's queries around the skill. How
-widely is the intra-class correlation of a Beta-Binomial, found by the method of moments (Kleinman, "Proportions with
-extraneous variance", JASA 1973). Each estimate starts as if a little had been seen already, so that two skills with
-three uses between them do not decide how much all later ones are believed.
+Skills vary around their category, categories around the overall mean, and the queries of a skill around the skill. How
+much is the intra-class correlation of a beta-binomial distribution, estimated by the method of moments (Kleinman,
+"Proportions with extraneous variance", JASA 1973). Each estimate starts with a little prior information, so that two
+skills with three uses between them do not determine the shrinkage of all later ones.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _MEAN_FROM: Final = (0.5, 4.0)
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """Moments of groups around their parent's rate; those of several parents add up.
+    """Moments of groups around the rate of their parent; those of several parents add up.
 
     Attributes
     ----------
     excess : float
-        Weighted squared deviations over their binomial variance, less the degrees of freedom: 0 if all groups were
-        alike.
+        Weighted squared deviations divided by their binomial variance, minus the degrees of freedom: 0 in expectation
+        if all groups have the same rate.
     information : float
-        What `excess` would be if groups had nothing in common.
+        The expected value of `excess` if groups have nothing in common.
     """
 
     excess: float
@@ -43,7 +43,7 @@ class Scatter:
 
     @property
     def strength(self) -> float:
-        """How many uses the parent's rate counts for, in `STRENGTH_RANGE`: few when groups differ widely."""
+        """The number of uses that the parent's rate counts for, in `STRENGTH_RANGE`: few when groups differ widely."""
         usual = 1.0 / (1.0 + USUAL_USES)
         correlation = (self.excess + _FIRST_INFORMATION * usual) / (self.information + _FIRST_INFORMATION)
         least, most = 1.0 / (1.0 + STRENGTH_RANGE[1]), 1.0 / (1.0 + STRENGTH_RANGE[0])
@@ -53,18 +53,18 @@ class Scatter:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What is expected without a record of one's own.
+    """Expected success rates, and how strongly they count.
 
     Attributes
     ----------
     mean : float
-        Success rate over everything.
+        The overall success rate.
     categories : dict
-        Success rate of each category with a record, shrunk towards `mean`.
+        The success rate of each category with a record, shrunk towards `mean`.
     skill_strength : float
-        How many uses a category's rate counts for when a skill is judged.
+        The number of uses that the rate of its category counts for in a skill's rate.
     query_strength : float
-        How many uses a skill's other queries count for when it is judged at one query.
+        The number of uses that a skill's overall rate counts for in its rate for one query.
     """
 
     mean: float
@@ -73,7 +73,7 @@ class Prior:
     query_strength: float
 
     def expected(self, category: str | None) -> float:
-        """Return the success rate to expect of a skill nobody has used; exactly `mean` for an unknown category."""
+        """Return the expected success rate of an unused skill; exactly `mean` for an unknown category."""
         return self.categories.get(category, self.mean) if category is not None else self.mean
 
 
@@ -83,14 +83,14 @@ NO_HISTORY: Final = Prior(_MEAN_FROM[0], {}, USUAL_USES, USUAL_USES)
 def scatter(
     successes: NDArray[np.float64], trials: NDArray[np.float64], squares: NDArray[np.float64] | None = None
 ) -> Scatter:
-    """Return how widely the groups of one parent scatter around its rate.
+    """Return the scatter of the groups of one parent around its rate.
 
     Parameters
     ----------
     successes, trials : float64 (groups,)
         Weighted counts; groups without trials are left out.
     squares : float64 (groups,), optional
-        The sum of the squared weights of each group's trials; all weights are 1 without.
+        The sum of the squared weights of each group's trials; by default all weights are 1.
     """
     known = trials > 0
     squares = trials[known] if squares is None else squares[known]
@@ -100,7 +100,7 @@ def scatter(
         return Scatter(0.0, 0.0)
     rate = float(successes.sum()) / total
     variance = max(rate * (1.0 - rate), 0.01)
-    # A rate of trials of weights w varies by Σw² / (Σw)² of a single trial.
+    # The variance of a weighted rate is Σw² / (Σw)² times that of a single trial.
     freedom = float((squares / trials).sum()) - float(squares.sum()) / total
     deviations = float((trials * (successes / trials - rate) ** 2).sum()) / variance
     information = total - float((trials**2).sum()) / total - freedom
@@ -122,18 +122,18 @@ def fit_prior(
         Each skill's weighted counts; skills without a record may be among them.
     categories : list of str or None, one for each skill
     within : Scatter
-        Of each skill's queries around the skill, pooled.
+        The scatter of each skill's queries around the skill, pooled.
     squares : float64 (skills,), optional
         As for `scatter`.
 
     Returns
     -------
     Prior
-        `NO_HISTORY`'s values where the data says nothing.
+        With the values of `NO_HISTORY` where there is no data.
     """
     strength = scatter(successes, trials, squares).strength
     rates = np.divide(successes, trials, out=np.zeros_like(successes), where=trials > 0)
-    # A skill used a thousand times is one skill: it says no more of others than one used often enough.
+    # A skill used a thousand times is still one skill, so its weight in the mean is bounded by `strength`.
     say = trials * strength / (trials + strength)
     start, weight = _MEAN_FROM
     mean = float(np.clip(((say * rates).sum() + weight * start) / (say.sum() + weight), *MEAN_RANGE))

@@ -1,9 +1,12 @@
-"""Why a skill stands where it stands, in words a person reads."""
+"""Why a skill is where it is in the list, in words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+
+from service.text import counted
+from service.wording import percent
 
 THIN_EVIDENCE: Final = 5
 _NOTABLE_SPEED: Final = 0.1
@@ -14,18 +17,20 @@ _HOUR_S: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is recorded of one skill, as reasons tell it.
+    """What is recorded of one skill, as reasons show it.
 
     Attributes
     ----------
     completed, finished : int
         Uses.
     typical_seconds : float or None
-        None without a completed use.
+        The median duration of completed uses; None where it is not known.
     speed_gain : float
-        In log units against the others here.
+        In log units, compared with the other skills of the answer.
     likely : tuple of float, optional
-        The interval of its success at queries like this one, where enough of those were answered with it.
+        The 80% credible interval of its success for similar queries, where there is enough evidence.
+    mean_seconds : float, optional
+        The mean duration of completed uses, shown where no median is known.
     """
 
     completed: int
@@ -33,11 +38,12 @@ class History:
     typical_seconds: float | None
     speed_gain: float
     likely: tuple[float, float] | None = None
+    mean_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """What else speaks for a skill: gains in log units, and what they are beside."""
+    """What else counts for or against a skill: gains in log units, and what they come from."""
 
     after: str | None = None
     co_use_gain: float = 0.0
@@ -48,7 +54,7 @@ class Company:
 
 
 def reasons(*, similarity: float | None, matched_words: list[str], fits: bool, history: History) -> list[str]:
-    """Say what speaks for a skill: first how it fits the query, then what its recorded uses show.
+    """Say how a skill fits the query, then what its recorded uses show.
 
     Parameters
     ----------
@@ -69,7 +75,7 @@ def reasons(*, similarity: float | None, matched_words: list[str], fits: bool, h
 
 
 def company_reasons(company: Company) -> list[str]:
-    """Say what skills were used before, the phase, earlier choices and chance contribute, where it is notable."""
+    """Say what earlier skills, the phase, earlier choices and chance contribute, where it is notable."""
     said = []
     if company.after is not None and company.co_use_gain > _NOTABLE_GAIN:
         said.append(f"often succeeds after {company.after}, which this session used last")
@@ -80,12 +86,12 @@ def company_reasons(company: Company) -> list[str]:
     elif company.choice_gain < -_NOTABLE_GAIN:
         said.append("was passed over for skills shown below it, which worked")
     if company.drawn:
-        said.append("put first by chance, to learn how well it works")
+        said.append("placed first at random, to learn how well it works")
     return said
 
 
 def seconds_in_words(seconds: float) -> str:
-    """Write a duration as a person would: ``0.4 s``, ``42 s``, ``3.5 min``, ``2 h``."""
+    """Return a duration in words: ``0.4 s``, ``42 s``, ``3.5 min``, ``2 h``."""
     if seconds < _MINUTE_S:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"  # noqa: PLR2004
     if seconds < _HOUR_S:
@@ -99,25 +105,32 @@ def _fit(similarity: float | None, matched_words: list[str], *, fits: bool) -> l
         said.append(f"meaning is {'close to' if fits else 'related to'} the query ({similarity:.2f})")
     if matched_words:
         said.append("shares " + ", ".join(f"“{word}”" for word in matched_words))
-    return said or ["the least unlike the query"]
+    return said or ["among the closest skills, though not close"]
 
 
 def _outcomes(history: History) -> list[str]:
     if history.finished == 0:
         return ["no recorded use yet"]
-    rate = f"completed {history.completed} of {history.finished} uses"
+    rate = f"completed {history.completed} of {counted(history.finished, 'use')}"
     if history.finished < THIN_EVIDENCE:
-        uses = "1 use" if history.finished == 1 else f"{history.finished} uses"
-        rate += f" (thin evidence: {uses} so far)"
+        rate += f" (thin evidence: {counted(history.finished, 'use')} so far)"
     said = [rate]
     if history.likely is not None:
         low, high = history.likely
-        said.append(f"at queries like this it likely works {low:.0%} to {high:.0%} of the time")
-    if history.typical_seconds is not None:
-        pace = f"usually {seconds_in_words(history.typical_seconds)}"
+        said.append(
+            f"at queries like this it likely works {percent(low)} to {percent(high)} of the time (80% interval)"
+        )
+    pace = _pace(history)
+    if pace:
         if history.speed_gain > _NOTABLE_SPEED:
             pace += ", faster than others here"
         elif history.speed_gain < -_NOTABLE_SPEED:
             pace += ", slower than others here"
         said.append(pace)
     return said
+
+
+def _pace(history: History) -> str:
+    if history.typical_seconds is not None:
+        return f"usually {seconds_in_words(history.typical_seconds)}"
+    return "" if history.mean_seconds is None else f"on average {seconds_in_words(history.mean_seconds)}"

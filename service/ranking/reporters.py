@@ -1,9 +1,9 @@
-"""How much one reporter's word counts.
+"""How much the reports of one reporter count.
 
-Many reports of one person are not as many independent observations. So their number on one matter counts ever less
-(`concave`); so does reporting far more than is usual (`moderation`); and disagreement with everybody else beyond what
-chance and the variety of queries explain is held against all that a reporter says (`agreement`). A lone user is
-nobody's outlier and keeps full weight.
+Many reports by one person are not as many independent observations. So repeated reports about one skill count less and
+less (`concave`), reporters with far more reports than the median count less (`moderation`), and so do reporters who
+disagree with all others by more than chance and the variety of queries explain (`agreement`). A single user keeps full
+weight.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from service.ranking.prior import Prior
 
-# Squared standardised differences average 1 when a reporter is like the others; this much is let pass.
+# Squared standardised differences average 1 when a reporter is like the others; up to this much is tolerated.
 TOLERATED: Final = 1.5
-# So many times the usual number of reports are still taken in full.
+# Up to this many times the median number of reports count in full.
 USUAL_TIMES: Final = 2.0
 _MODERATION: Final = 0.75
 _FIRST_SKILLS: Final = 4.0
 
 
 def concave(uses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how many independent uses so many of one reporter are worth: 2(√(1+n) − 1), rising ever more slowly."""
+    """Return the number of independent uses that n uses by one reporter count for: 2(√(1+n) − 1)."""
     return np.asarray(2.0 * (np.sqrt(1.0 + uses) - 1.0))
 
 
@@ -41,19 +41,19 @@ def counted(
     Returns
     -------
     successes, failures : float64 (n,)
-        A reporter's rate stays what it is. One success more never lowers the first nor raises the second.
+        A reporter's rate is unchanged. One more success never lowers the first nor raises the second.
     """
     worth = _worth(successes + failures)
     return (successes * worth).sum(axis=1), (failures * worth).sum(axis=1)
 
 
 def counted_squares(uses: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum of squared weights of what `counted` returns, (n, slots) to (n,), from that of the uses."""
+    """Return the sum of squared weights of the result of `counted`, (n, slots) to (n,)."""
     return np.asarray((squares * _worth(uses) ** 2).sum(axis=1))
 
 
 def trust(successes: NDArray[np.float64], failures: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
-    """Return what each reporter's reports count for, float64 (slots,) in (0, 1]: `moderation` times `agreement`.
+    """Return the weight of each reporter's reports, float64 (slots,) in (0, 1]: `moderation` times `agreement`.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def trust(successes: NDArray[np.float64], failures: NDArray[np.float64], prior: 
 
 
 def moderation(uses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what a reporter's reports count for by their number alone, from uses (skills, slots), in (0, 1].
+    """Return the weight of each reporter's reports by their number alone, from uses (skills, slots), in (0, 1].
 
-    Beyond `USUAL_TIMES` the median of all who report, each counts less, though somebody busy still counts for more
-    than others do: the sum grows by the fourth root.
+    Above `USUAL_TIMES` the median of all reporters, each report counts less, but a busy reporter still counts for more
+    than others: the sum grows with the fourth root.
     """
     totals = uses.sum(axis=0)
     reporting = totals > 0
@@ -79,7 +79,7 @@ def moderation(uses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def agreement(successes: NDArray[np.float64], failures: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
-    """Return what each reporter's reports count for, from how they agree with the others' on the same skills.
+    """Return the weight of each reporter's reports by their agreement with others' reports on the same skills.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def agreement(successes: NDArray[np.float64], failures: NDArray[np.float64], pri
     Returns
     -------
     float64 (slots,)
-        In (0, 1]. The inverse of a reporter's design effect: the mean squared difference between their rate and the
-        others', standardised by what chance, the others' number, and the scatter of skills and of queries explain.
-        With one reporter only, the scatter of skills is the yardstick, so nothing is held against a lone user.
+        In (0, 1]. The inverse of a reporter's design effect: the mean squared difference between their rate and that of
+        the others, standardised by chance, the number of others, and the scatter of skills and queries. With only one
+        reporter the scatter of skills is the reference, so a single user keeps full weight.
     """
     uses = successes + failures
     worth = _worth(uses)
@@ -105,7 +105,7 @@ def agreement(successes: NDArray[np.float64], failures: NDArray[np.float64], pri
     unexplained = 1.0 / np.where(reported, uses, 1.0)
     unexplained = unexplained + 1.0 / (others_n + prior.skill_strength + 1.0) + 1.0 / (prior.query_strength + 1.0)
     squared = np.where(reported, (own - rate) ** 2 / (rate * (1.0 - rate) * unexplained), 0.0)
-    # Skills are weighted by how much the reporter says of them, so one odd report among many skills hides nothing.
+    # Skills are weighted by the reporter's uses, so that a few odd reports cannot hide among many skills.
     says = np.where(reported, n, 0.0)
     effect = ((says * squared).sum(axis=0) + _FIRST_SKILLS) / (says.sum(axis=0) + _FIRST_SKILLS)
     return np.asarray(np.minimum(TOLERATED / effect, 1.0))

@@ -1,7 +1,7 @@
 """How much a skill belongs to what a user or project works on: a bounded, decaying gain.
 
-What a project declares is said on purpose; what was worked with lately is seen. Each is worth one unit at most, so
-that a thousand updates weigh no more than the first dozen, and none once they are long ago.
+A declaration by the project and recent use each add at most one unit. A thousand updates therefore count little more
+than the first dozen, and old ones not at all.
 """
 
 from __future__ import annotations
@@ -12,25 +12,27 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from service.text import counted
+
 HALF_LIFE_DAYS: Final = 30.0
 WINDOW_DAYS: Final = 90.0
 MONTH_DAYS: Final = 30.0
-# So many units of strength (updates of today, say) give about two thirds of the gain of use.
+# This much strength (as many updates of today) gives about two thirds of the gain for recent use.
 _TYPICAL_STRENGTH: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class SkillScope:
-    """What speaks for one skill beside the query, as reasons tell it.
+    """How one skill belongs to current work, as reasons show it.
 
     Attributes
     ----------
     declared : bool
-        Whether the project that is asked for declares the skill.
+        Whether the project of the search declares the skill.
     strength : float
         Decayed weights of its recent signals (`decayed_strength`), 0 or more.
     user_updates, project_updates : int
-        Updates of the last `MONTH_DAYS` days, of the user who asks and in the project that is asked for.
+        Updates of the last `MONTH_DAYS` days by the user and in the project of the search.
     """
 
     declared: bool = False
@@ -50,7 +52,7 @@ def decayed_strength(weights: NDArray[np.float64], ages_days: NDArray[np.float64
     weights : float64 (n,)
         0 or more.
     ages_days : float64 (n,)
-        Ages; a negative one (a clock that went back) counts as 0.
+        Ages; a negative one, from a clock that went back, counts as 0.
     """
     return float((weights * np.exp2(-np.maximum(ages_days, 0.0) / HALF_LIFE_DAYS)).sum())
 
@@ -63,16 +65,12 @@ def scope_gain(scopes: list[SkillScope]) -> NDArray[np.float64]:
 
 
 def scope_reasons(scope: SkillScope) -> list[str]:
-    """Say why a skill is near what is worked on; nothing when it is not."""
+    """Say how a skill belongs to current work; nothing when it does not."""
     said = ["declared by this project"] if scope.declared else []
     if scope.user_updates:
-        said.append(f"used in {_updates(scope.user_updates)} this month by this user")
+        said.append(f"used in {counted(scope.user_updates, 'update')} this month by this user")
     elif scope.project_updates:
-        said.append(f"used in {_updates(scope.project_updates)} this month in this project")
+        said.append(f"used in {counted(scope.project_updates, 'update')} this month in this project")
     elif scope.strength > 0:
         said.append("part of this user's or project's recent work")
     return said
-
-
-def _updates(count: int) -> str:
-    return "1 update" if count == 1 else f"{count} updates"

@@ -1,9 +1,8 @@
-"""How much faster a skill gets it done than the others that answer this query.
+"""How much faster a skill is than the others that answer this query.
 
-Durations are compared on the log scale. A use that ended without success says that success would have taken longer
-still: it is censored, and stands in with the duration to expect beyond that point (Buckley and James, "Linear
-regression with censored data", Biometrika 1979), under a logistic law of the log durations, whose mean excess has a
-closed form.
+Durations are compared on the log scale. A use that ended without success shows only that success would have taken
+longer: it is censored, and replaced by the expected duration beyond that point (Buckley and James, "Linear regression
+with censored data", Biometrika 1979). Log durations are assumed to be logistic, so that this has a closed form.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Each skill's typical duration and what it gains by it; float64 (n,).
+    """Each skill's typical duration and the gain from it; float64 (n,).
 
-    `seconds` is the geometric mean with censored uses completed, NaN without a completed use; `gain` is in log units,
-    positive is faster, exactly 0 without evidence.
+    `seconds` is the geometric mean, with censored uses replaced by their expectation; NaN without a completed use.
+    `gain` is in log units, positive is faster, exactly 0 without evidence.
     """
 
     seconds: NDArray[np.float64]

@@ -1,7 +1,7 @@
-"""What is believed of each skill's success at this query: a Beta posterior, with its interval.
+"""The posterior of each skill's success for a query: a beta distribution, with its credible interval.
 
-The record is split in two. What happened at queries like this one speaks for itself; what happened at others forms
-the expectation that it starts from, which in turn starts from the skill's category and from everything (`prior`).
+The record is split in two. Outcomes of similar queries are the data; outcomes of other queries form the prior for them,
+which in turn starts from the prior of the skill's category (`prior`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.ranking.prior import Prior
 
-# Of a unit of spread, how much a belief must differ from what is expected before it moves anything.
+# How far, in units of its spread, a posterior must be from the prior before it moves the score.
 CAUTION: Final = 0.4
 INTERVAL: Final = 0.8
 _REACH: Final = 8.0
@@ -23,7 +23,7 @@ _GRID: Final = 201
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Weighted counts of each skill, at queries like this one and at others; float64 (n,), 0 or more."""
+    """Weighted counts of each skill, for similar queries and for others; float64 (n,), 0 or more."""
 
     near_successes: NDArray[np.float64]
     near_failures: NDArray[np.float64]
@@ -32,20 +32,20 @@ class Record:
 
     @property
     def trials(self) -> NDArray[np.float64]:
-        """How many uses stand behind each skill, at any query."""
+        """The number of uses of each skill, for any query."""
         return self.near_successes + self.near_failures + self.other_successes + self.other_failures
 
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """Beta posteriors; `alpha` and `beta` are float64 (n,), positive. `known` says who has a record of their own."""
+    """Beta posteriors; `alpha` and `beta` are float64 (n,), positive. `known` marks skills with their own record."""
 
     alpha: NDArray[np.float64]
     beta: NDArray[np.float64]
     known: NDArray[np.bool_]
 
     def of(self, places: NDArray[np.intp]) -> Belief:
-        """Return the belief about some of the skills, in the order of `places`."""
+        """Return the posteriors of some of the skills, in the order of `places`."""
         return Belief(self.alpha[places], self.beta[places], self.known[places])
 
     @property
@@ -55,7 +55,7 @@ class Belief:
 
     @property
     def log_odds(self) -> NDArray[np.float64]:
-        """The log-odds of the mean, finite however sure the belief is."""
+        """The log-odds of the mean, always finite."""
         return np.log(self.alpha) - np.log(self.beta)
 
     @property
@@ -64,9 +64,9 @@ class Belief:
         return np.sqrt(1.0 / (self.alpha + 0.5) + 1.0 / (self.beta + 0.5))
 
     def interval(self, level: float = INTERVAL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the central interval that holds the rate with probability `level`, in [0, 1].
+        """Return the central credible interval of the rate at `level`, in [0, 1].
 
-        Quantiles of each Beta by summing its density over a grid of log-odds, wide enough for any shape.
+        The quantiles are computed by summing each density over a grid of log-odds that is wide enough for any shape.
         """
         log_odds = self.log_odds[:, None] + _REACH * self.spread[:, None] * np.linspace(-1.0, 1.0, _GRID)
         rising, falling = -np.logaddexp(0.0, -log_odds), -np.logaddexp(0.0, log_odds)
@@ -99,8 +99,8 @@ def believe(record: Record, expected: NDArray[np.float64], prior: Prior) -> Beli
     Returns
     -------
     Belief
-        One more success anywhere never lowers a mean, one more failure never raises it. What the other queries
-        say counts for at most `Prior.query_strength` uses, and for less while little is known of them.
+        One more success anywhere never lowers a mean, one more failure never raises it. Other queries count for at most
+        `Prior.query_strength` uses, and for less while there are few uses of them.
     """
     behind = record.other_successes + record.other_failures + prior.skill_strength
     share = prior.query_strength / (prior.query_strength + behind)
@@ -114,7 +114,7 @@ def believe(record: Record, expected: NDArray[np.float64], prior: Prior) -> Beli
 def success_gain(
     belief: Belief, expected: NDArray[np.float64], prior: Prior, *, caution: float = CAUTION
 ) -> NDArray[np.float64]:
-    """Return by how many logits each skill stands above what is expected of any skill.
+    """Return by how many logits each skill is above the expectation for any skill.
 
     Parameters
     ----------
@@ -123,15 +123,14 @@ def success_gain(
         As for `believe`.
     prior : Prior
     caution : float
-        How many standard errors are taken off the distance between what is believed and what was expected of the
-        skill, towards 0: the bound of an interval counts rather than its middle, on either side, so that luck alone
-        moves little.
+        The number of standard errors by which the distance between posterior and prior is reduced towards 0: the bound
+        of an interval counts rather than its middle, on either side, so that chance alone moves little.
 
     Returns
     -------
     float64 (n,)
-        Finite; never lowered by a success nor raised by a failure. Without a record it is the category's distance
-        from everything, and exactly 0 where the category says nothing.
+        Finite; never lowered by a success nor raised by a failure. Without a record it is the distance of the category
+        from the overall mean, and exactly 0 where the category has no record.
     """
     own = belief.log_odds - logit(expected)
     sure = np.sign(own) * np.maximum(np.abs(own) - caution * belief.spread, 0.0)

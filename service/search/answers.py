@@ -1,4 +1,4 @@
-"""What a search asks and answers: the same for HTTP, the command line and whoever calls in process."""
+"""The request and the answer of a search, shared by HTTP, the command line and callers in process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A query and what is known of who asks."""
+    """A query and its context."""
 
     query: Annotated[
         str,
@@ -30,14 +30,18 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     project_id: Identifier | None = None
     workflow_phase: Identifier | None = None
     category: Annotated[str, msgspec.Meta(description="Only skills of this category.")] | None = None
+    correct: Annotated[
+        bool | None,
+        msgspec.Meta(description="Whether mistyped words are corrected; the setting SKILLRANK_CORRECT by default."),
+    ] = None
     group: Annotated[bool, msgspec.Meta(description="Show near-identical skills as one, naming the others.")] = True
 
 
 class Components(msgspec.Struct, frozen=True, kw_only=True):
-    """What made a score: it is the sum of log_relevance, success, speed, choice, co_use, phase and scope.
+    """The parts of a score, which is the sum of log_relevance, success, speed, choice, co_use, phase and scope.
 
-    Each but the first is bounded and can be switched off by its weight. `similarity` is the cosine of the query and
-    the whole document, `chunk_similarity` that of the nearest of its first chunks, None where it was not looked at.
+    All but the first are bounded and can be switched off by their weights. `similarity` is the cosine of the query and
+    the whole document, `chunk_similarity` that of the nearest of its first chunks, None where it was not computed.
     """
 
     log_relevance: float
@@ -55,11 +59,12 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded of a skill's uses.
+    """The recorded uses of a skill.
 
-    `believed_success` is what is expected of the skill at this query, with its 80% interval; an abandoned use counts
-    as half a failure and a cancelled one as none, so it stands above the rate of completion where there are many;
-    `uses_at_queries_like_this` counts recent uses by many people in full, old ones and many of one person in part.
+    `believed_success` is the success rate to expect for this query, in [0, 1], with its 80% credible interval. An
+    abandoned use counts as half a failure and a cancelled one not at all, so it may exceed `completion_rate`, a
+    percentage. `uses_at_queries_like_this` counts recent uses by different people in full, old uses and repeated uses
+    by one person in part. `typical_seconds` is the median duration of completed uses, None while it is not known.
     """
 
     uses: int
@@ -77,9 +82,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of the document that speaks to the query, with those of its words that stand there, rarest first.
+    """The part of the document that matches the query best, and the query's words in it, rarest first.
 
-    Without any it is the nearest in meaning of the document's first chunks.
+    Where no word matches, it is the most similar of the document's first chunks.
     """
 
     heading: str
@@ -88,7 +93,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
-    """One skill of the answer; `near_identical` names the skills that it stands for, best first."""
+    """One skill of the answer; `near_identical` names the skills that it represents, best first."""
 
     position: int
     skill_name: str
@@ -104,9 +109,9 @@ class RankedSkill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The ranked skills, and how sure the service is that they fit.
+    """The ranked skills, and how confident the service is that they fit.
 
-    `corrected` names the words of the query that no document holds, with what they were taken for.
+    `corrected` names the mistyped words of the query with what they were taken for.
     """
 
     search_id: str

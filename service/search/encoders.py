@@ -1,4 +1,4 @@
-"""The encoders of this process: which model is asked for, and which one made the index that is served."""
+"""The encoders of this process: that of the configured model and that of the model behind the served index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Encoders:
     model : str
         The model that new index runs use (`service.settings.Settings.model`).
     cache_dir : Path
-        Where exported models lie.
+        The folder of exported models.
     """
 
     def __init__(self, model: str, cache_dir: Path) -> None:
@@ -32,25 +32,25 @@ class Encoders:
 
     @property
     def model_id(self) -> str:
-        """The identity of the model that is asked for. Raises `EmbeddingError` when there is no such model."""
+        """The identity of the configured model. Raises `EmbeddingError` when there is no such model."""
         if self._model_id is None:
             self._model_id = identify(self._model)
         return self._model_id
 
     def load(self) -> Encoder:
-        """Return the encoder that is asked for, exporting it first if that was never done."""
+        """Return the encoder of the configured model, exporting the model first if necessary."""
         with self._lock:
             loaded = self._loaded.get(self.model_id)
-            # What only serves never exports; an index run does, and replaces what had to do without.
+            # Serving never exports a model. An index run does, and replaces an encoder that runs without an export.
             if loaded is None or loaded.degraded:
                 loaded = self._loaded[self.model_id] = load_encoder(self._model, self._cache_dir)
                 self._problems.pop(self.model_id, None)
             return loaded.encoder
 
     def for_model(self, model_id: str) -> tuple[Encoder | None, str | None]:
-        """Return the encoder of the model that made an index, and what is wrong with it in words, if anything.
+        """Return the encoder of the model that made an index, and a description of its problem, if it has one.
 
-        While a new model's index is being built, the old one answers with the old model's export.
+        While a new model's index is being built, the old index is served with the old model's export.
         """
         with self._lock:
             if model_id not in self._loaded and model_id not in self._problems:
@@ -64,12 +64,12 @@ class Encoders:
             return loaded.encoder, loaded.degraded or loaded.scale_problem
 
     def runtime(self, model_id: str) -> str | None:
-        """Return what runs a model in this process, None when it is not loaded."""
+        """Return the runtime of a model in this process, None when it is not loaded."""
         loaded = self._loaded.get(model_id)
         return loaded.runtime if loaded else None
 
     def scale(self, model_id: str) -> Scale | None:
-        """Return how a model's cosines read, where that lies beside the model; None while it is not loaded."""
+        """Return the scale stored beside a model, if any; None while the model is not loaded."""
         loaded = self._loaded.get(model_id)
         return loaded.scale if loaded else None
 
@@ -80,6 +80,6 @@ class Encoders:
         if self.model_id == model_id:
             return load_encoder(self._model, self._cache_dir, allow_export=False)
         raise EmbeddingError(
-            f"the index was made by {model_id}, which is not exported here, and {self._model!r} is set; "
-            "run `skillrank index` to build the index anew"
+            f"the index was made with {model_id}, which is not exported here, and {self._model!r} is configured; "
+            "run `skillrank index` to rebuild the index"
         )

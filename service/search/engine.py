@@ -25,24 +25,27 @@ from service.ranking.grouping import representatives, shared_relevance
 from service.ranking.judgement import judge
 from service.ranking.scope import scope_gain
 from service.search.answers import SearchAnswer, SearchRequest
-from service.search.confidence import CONFIDENCE_WORDS, fusion_settings, judge_confidence, scale_of
+from service.search.confidence import CONFIDENCE_WORDS, describes, fusion_settings, judge_confidence, scale_of
 from service.search.encoders import Encoders
 from service.search.explaining import Ranking, components, explain, nearest_chunk
 from service.search.queries import checked_query, respelled, windows
 from service.search.scoping import read_scope
 from store.clock import format_time, system_clock
-from store.contract.retrieval import Candidate
-from store.contract.searches import SearchRecord, ServedSkill
+from store.contract.retrieval import Candidate, Term
+from store.contract.searches import Confidence, SearchRecord, ServedSkill
 from store.errors import StoreUnavailable
+from store.folding import folded
 from store.protocol import Store
 
-# So many candidates are looked through for near-identical ones: a few times as many as are asked for, and those that
-# outcomes may bring forward, which in a library of copies could be hundreds.
+# Near-identical skills are grouped among this many candidates: a few times as many as are asked for, and those that
+# outcomes may bring forward, of which a library of copies could have hundreds.
 _GROUPED_PER_RESULT: Final = 3
 _GROUPED_AT_LEAST: Final = 20
 _GROUPED_AT_MOST: Final = 80
-# So many of the best by their whole documents are compared by their chunks too: what one answer may hold.
+# This many of the best candidates by whole document are compared by chunk as well: as many as an answer may have.
 _COMPARED_BY_CHUNKS: Final = 50
+# A skill whose name or description has all words of the query is looked for among this many of the first.
+_DESCRIBED_AMONG: Final = 10
 
 _NO_VECTORS: Final[Future[NDArray[np.float32] | None]] = Future()
 _NO_VECTORS.set_result(None)
@@ -57,7 +60,9 @@ class SkillSearch:
     encoders : Encoders
         Gives the encoder that made the live generation.
     exploration : Exploration, optional
-        How often a skill is put first to learn more about it; never, by default.
+        How often a skill is placed first to learn more about it; never, by default.
+    correct : bool
+        Whether mistyped words are corrected unless a request says otherwise.
     """
 
     def __init__(
@@ -66,10 +71,12 @@ class SkillSearch:
         encoders: Encoders,
         *,
         exploration: Exploration = Exploration(),  # noqa: B008  frozen
+        correct: bool = True,
     ) -> None:
         self._store = store
         self._encoders = encoders
         self._exploration = exploration
+        self._correct = correct
         self._random = np.random.default_rng()
         self._encoding = ThreadPoolExecutor(thread_name_prefix="encoding")
         self.learning = Learning(store)
@@ -80,20 +87,20 @@ class SkillSearch:
         Raises
         ------
         InvalidQuery
-            When the query cannot be asked.
+            When the query is empty, too long, or not plain text.
         """
         started = time.perf_counter()
         query = checked_query(request.query)
-        corrected = self._store.corrections(query)
-        asked = respelled(query, corrected)
+        asked, corrected = self._understood(query, request)
         encoding, model_id, degraded = self._start_encoding(asked)
         words = self._store.vocabulary(asked)
         candidates = self._store.candidates(asked, encoding.result, depth=DEPTH, category=request.category)
         ranking = self._rank(candidates, request, encoding.result(), model_id, weights=self.weights())
         first = [int(place) for place in ranking.explored.order[: request.limit]]
         skills = self._store.skills_named([candidates[place].skill_name for place in first])
-        # A skill that another process removed since it was found is left out.
+        # A skill may have been removed by another process since it was found.
         served = [place for place in first if candidates[place].skill_name in skills]
+        by_meaning = judge_confidence(candidates, self._scale(model_id))
         record = SearchRecord(
             id=str(uuid.uuid4()),
             searched_at=format_time(system_clock()),
@@ -107,12 +114,12 @@ class SkillSearch:
             filters=_filters(request),
             weights_version=ranking.weights.version,
             explored=ranking.explored.explored,
-            confidence=judge_confidence(candidates, self._scale(model_id)),
+            confidence=self._confidence(by_meaning, ranking, words),
             degraded=degraded,
             elapsed_ms=_milliseconds_since(started),
             results=[_logged(ranking, place, position) for position, place in enumerate(served, start=1)],
         )
-        # The disk syncs the record while the answer is put into words.
+        # The record reaches the disk while the answer is explained.
         wait_until_recorded = self._store.start_recording(record)
         results = explain(
             ranking,
@@ -120,7 +127,7 @@ class SkillSearch:
             words,
             skills,
             self._store.chunks(list(skills)),
-            nothing_fits=record.confidence == "none",
+            nothing_fits=by_meaning == "none",
         )
         try:
             wait_until_recorded()
@@ -138,13 +145,12 @@ class SkillSearch:
         )
 
     def order(self, request: SearchRequest, weights: Weights, *, lexical: float | None = None) -> list[str]:
-        """Return the names of the skills in the order that some weights give, without recording anything.
+        """Return the names of the skills in the order of some weights, without recording anything.
 
-        Near-identical skills follow the one that stands for them. `lexical` is the weight of words beside meaning,
+        Near-identical skills follow the one that represents them. `lexical` is the weight of words relative to meaning,
         None for that of the release.
         """
-        query = checked_query(request.query)
-        query = respelled(query, self._store.corrections(query))
+        query, _ = self._understood(checked_query(request.query), request)
         encoding, model_id, _ = self._start_encoding(query)
         candidates = self._store.candidates(query, encoding.result, depth=DEPTH, category=request.category)
         ranking = self._rank(candidates, request, encoding.result(), model_id, weights=weights, lexical=lexical)
@@ -154,12 +160,19 @@ class SkillSearch:
         return found[: request.limit]
 
     def weights(self) -> Weights:
-        """Return the weights that rank: those adopted last, or those of the release."""
+        """Return the current weights: those adopted last, or those of the release."""
         learnt = self._store.learnt_weights()
         return DEFAULT_WEIGHTS if learnt is None else msgspec.convert(learnt.weights, Weights)
 
+    def _understood(self, query: str, request: SearchRequest) -> tuple[str, dict[str, str]]:
+        """Return the folded and corrected query, and the corrections."""
+        text = folded(query)
+        correct = self._correct if request.correct is None else request.correct
+        corrected = self._store.corrections(text) if correct else {}
+        return respelled(text, corrected), corrected
+
     def _start_encoding(self, query: str) -> tuple[Future[NDArray[np.float32] | None], str | None, list[str]]:
-        """Let the model read the query in a thread of its own, while this one looks for its words."""
+        """Encode the query in another thread, while this one searches for its words."""
         generation = self._store.live_generation()
         if generation is None:
             return _NO_VECTORS, None, ["nothing is indexed yet: run `skillrank index ROOT…`"]
@@ -171,6 +184,15 @@ class SkillSearch:
 
     def _scale(self, model_id: str | None) -> Scale | None:
         return None if model_id is None else scale_of(model_id, self._encoders.scale(model_id))
+
+    def _confidence(self, by_meaning: Confidence, ranking: Ranking, words: Sequence[Term]) -> Confidence:
+        """Return how sure the answer is: by meaning, but at least medium where a skill is described in these words."""
+        if by_meaning in {"high", "medium"}:
+            return by_meaning
+        first = [ranking.candidates[place].skill_name for place in ranking.explored.order[:_DESCRIBED_AMONG]]
+        skills = self._store.skills_named(first).values()
+        texts = (self._store.vocabulary(f"{skill.skill_name} {skill.description or ''}") for skill in skills)
+        return "medium" if describes(words, texts) else by_meaning
 
     def _rank(
         self,
@@ -235,7 +257,7 @@ class SkillSearch:
     def _relevance(
         self, candidates: Sequence[Candidate], vectors: NDArray[np.float32] | None, settings: dict[str, float]
     ) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float32]]]:
-        """Return the fused relevance of the candidates, and the cosines of chunks by skill id, of the best of them."""
+        """Return the fused relevance of all candidates, and the cosines of the best ones' chunks by skill id."""
         similarity = _column(candidate.similarity for candidate in candidates)
         bm25 = _column(candidate.bm25 for candidate in candidates)
         fused = fused_relevance(similarity, bm25, **settings)
@@ -251,7 +273,7 @@ class SkillSearch:
     def _groups(
         self, candidates: Sequence[Candidate], fused: NDArray[np.float64], request: SearchRequest, weights: Weights
     ) -> list[list[int]]:
-        """Return the near-identical candidates, by their places, among those that may be served."""
+        """Return groups of near-identical candidates, by their places, among those that may be served."""
         fit = int((fused >= fused.max(initial=-np.inf) - weights.gate).sum())
         deep = max(_GROUPED_PER_RESULT * request.limit + _GROUPED_AT_LEAST, min(fit, _GROUPED_AT_MOST))
         place = {candidates[at].skill_id: at for at in np.argsort(-fused, kind="stable")[:deep].tolist()}
@@ -267,7 +289,7 @@ def _column(cells: Any) -> NDArray[np.float64]:
 
 
 def _logged(ranking: Ranking, place: int, position: int) -> ServedSkill:
-    """Return what is kept of a served skill: enough to try other weights on it later (`service.learning.tuning`)."""
+    """Return the record of a served skill: enough to try other weights later (`service.learning.tuning`)."""
     return ServedSkill(
         position=position,
         skill_name=ranking.candidates[place].skill_name,
@@ -284,9 +306,9 @@ def _logged(ranking: Ranking, place: int, position: int) -> ServedSkill:
 
 def _filters(request: SearchRequest) -> dict[str, Any]:
     told: dict[str, Any] = {field: getattr(request, field) for field in ("limit", "category", "workflow_phase")}
-    return {field: value for field, value in told.items() if value is not None} | (
-        {} if request.group else {"group": False}
-    )
+    told |= {} if request.group else {"group": False}
+    told |= {} if request.correct is None else {"correct": request.correct}
+    return {field: value for field, value in told.items() if value is not None}
 
 
 def _encode(encoder: Encoder, query: str) -> NDArray[np.float32] | None:

@@ -1,4 +1,4 @@
-"""From a ranking to what a person reads: components, evidence, reasons and the passage that speaks to the query."""
+"""From a ranking to what an answer shows: components, evidence, reasons and the matching passage."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from store.contract.metrics import Tally
 from store.contract.retrieval import Candidate, Term
 
 _SHOWN_WORDS: Final = 4
-# So many uses at queries like this one are needed before their success is spoken of.
+# With fewer uses for similar queries, their success is not mentioned.
 _USES_TO_TELL: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Candidates with everything that is known of them, in the order of the candidates.
+    """Candidates with everything that is known about them, in the order of the candidates.
 
     `query` is the query's one vector, None without a model. `chunk_similarities` holds the cosines of documents' first
     chunks by skill id, for those of the candidates that have them.
@@ -47,7 +47,7 @@ class Ranking:
     stands_for: Mapping[int, Sequence[int]]
 
     def near_identical(self, place: int) -> list[str]:
-        """Return the names of the skills that a served candidate stands for, best first."""
+        """Return the names of the other skills that a served candidate represents, best first."""
         return [self.candidates[other].skill_name for other in self.stands_for[place]]
 
 
@@ -60,7 +60,7 @@ def explain(
     *,
     nothing_fits: bool,
 ) -> list[RankedSkill]:
-    """Return the lines of an answer.
+    """Return the results of an answer.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def explain(
     served : sequence of int
         Places of candidates, best first.
     words : sequence of Term
-        Of the query, as lexical search looks for them.
+        Of the query, as the full-text index has them.
     skills : dict of str to SkillRecord
         Holds every served candidate.
     chunks : dict of str to list of Chunk
     nothing_fits : bool
-        Whether even the best candidate is only the least unlike the query.
+        Whether even the best candidate does not fit, so that none is called close.
     """
     sought = SoughtWords(words)
     likely = ranking.judgement.likely(np.array(served, dtype=np.intp))
@@ -175,6 +175,7 @@ def _reasons(
             typical_seconds=tally.typical_seconds if tally else None,
             speed_gain=float(judgement.pace.gain[place]) if tally else 0.0,
             likely=likely if tells else None,
+            mean_seconds=tally.mean_duration_seconds if tally else None,
         ),
     )
     drawn = ranking.explored.explored and place == ranking.explored.order[0] != judgement.blend.order[0]

@@ -1,31 +1,37 @@
-"""Which part of a document speaks to a query."""
+"""Which part of a document matches a query best."""
 
 from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from store.contract.catalogue import Chunk
 from store.contract.retrieval import Term
+from store.folding import folded
 
 _STEM_CHARACTERS: Final = 5
 # What is left of “I'd” or “we've” says nothing.
 _FEWEST_CHARACTERS: Final = 3
-# A page-long query has more words than help to choose a passage.
+# A page-long query has more words than are useful to choose a passage.
 _MAX_STEMS: Final = 64
 EXCERPT_CHARACTERS: Final = 280
 _LEAD_CHARACTERS: Final = EXCERPT_CHARACTERS // 4
+# Only documents of more than a megabyte have longer chunks; the rest of such a chunk is not searched.
+_READ_CHARACTERS: Final = 20_000
+_ROUNDING: Final = 1e-9
 
 
 class SoughtWords:
-    """The words of a query, as documents are searched for them: by their beginnings (``failing``, ``failed``).
+    """The words of a query, matched by their beginnings (``failing``, ``failed``).
 
     Parameters
     ----------
     terms : sequence of Term
-        In the order of the query; repeated ones count once. A word counts the more, the fewer documents hold it.
+        In the order of the query; repeated ones count once. The fewer documents contain a word, the more it counts.
     """
 
     def __init__(self, terms: Sequence[Term]) -> None:
@@ -42,52 +48,71 @@ class SoughtWords:
         ]
 
     def stems_in(self, text: str) -> set[str]:
-        """Return the beginnings that words of `text` have."""
-        return set(self._stems_in(text.lower()))
+        """Return which of the beginnings words of `text` have."""
+        return set(self._stems_in(_matched(text)))
 
     def _stems_in(self, lowered: str) -> Iterator[str]:
         for stem, start in self._sought:
-            # Most words stand behind a blank, which is found faster than a beginning of a word.
+            # Most words follow a space, which is faster to find than a word boundary.
             if stem in lowered and (start is None or f" {stem}" in lowered or start.search(lowered)):
                 yield stem
 
     def words_in(self, text: str) -> list[str]:
-        """Return the query's words that `text` holds, each once, the rarest first."""
+        """Return the query's words that `text` contains, each once, the rarest first."""
         found = self.stems_in(text)
         held = [stem for stem in self._first if stem in found]
         return [self._first[stem] for stem in sorted(held, key=lambda stem: -self._weight[stem])]
 
     def weight_in(self, text: str) -> float:
-        """Return how much of the query `text` holds, 0 or more."""
-        return math.fsum(self._weight[stem] for stem in self._stems_in(text.lower()))
+        """Return the total weight of the query's words in `text`, 0 or more."""
+        return math.fsum(self._weight[stem] for stem in self._stems_in(_matched(text)))
 
     def densest_in(self, text: str, characters: int) -> int:
-        """Return where a stretch of so many characters begins that holds most of the query; 0 without any word."""
-        lowered = text.lower()
+        """Return the start of the stretch of `characters` with most of the query in it; 0 without any word."""
+        matched = _matched(text)
         places = sorted(
-            (found.start(), stem) for stem in self.stems_in(text) for found in re.finditer(_pattern(stem), lowered)
+            (found.start(), stem)
+            for stem in set(self._stems_in(matched))
+            for found in re.finditer(_pattern(stem), matched)
         )
         best, most = 0, 0.0
-        for at, (start, _) in enumerate(places):
-            within = {stem for place, stem in places[at:] if place < start + characters}
-            held = sum(self._weight[stem] for stem in within)
-            if held > most:
+        within: Counter[str] = Counter()
+        held, end = 0.0, 0
+        # A window slides over the places; each of them enters and leaves it once, however often a word is repeated.
+        for start, stem in places:
+            while end < len(places) and places[end][0] < start + characters:
+                entering = places[end][1]
+                held += 0.0 if within[entering] else self._weight[entering]
+                within[entering] += 1
+                end += 1
+            if held > most + _ROUNDING:
                 best, most = start, held
-        return best
+            within[stem] -= 1
+            held -= 0.0 if within[stem] else self._weight[stem]
+        return _place_in(text, best) if len(matched) != len(text) else best
+
+
+def _place_in(text: str, place: int) -> int:
+    """Return the place in `text` that corresponds to a place in its folded form."""
+    return bisect_left(range(len(text)), place, key=lambda end: len(_matched(text[:end])))
+
+
+def _matched(text: str) -> str:
+    return folded(text).lower()
 
 
 def _pattern(stem: str) -> str:
-    # A short word hides inside longer ones, so it must stand at a word's beginning; a whole stem hardly ever does, and
-    # scripts without spaces have no such beginnings.
+    # A short word occurs inside longer ones, so it must begin a word. A whole stem hardly ever does, and there are no
+    # word boundaries in scripts without spaces.
     return rf"\b{re.escape(stem)}" if len(stem) < _STEM_CHARACTERS and stem.isascii() else re.escape(stem)
 
 
 def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Sequence[float] = ()) -> Chunk | None:
-    """Return the body chunk that holds most of the query, by its rarest words, or among equals the nearest one.
+    """Return the body chunk with most of the query's words, the rarest counting most, or among equals the most similar.
 
-    Words come first because they can be shown. Where several chunks hold equally much, or none holds a word, the
-    nearest in meaning is the one that speaks to the query; only a document's first chunks have vectors, so it is
-    one of those, when any of the equals is. Else it is the earliest.
+    Words come first because they can be shown. Where several chunks contain equally much, or none contains a word, the
+    most similar one is chosen. Only a document's first chunks have vectors; without any of those among the equals, the
+    earliest chunk is chosen.
 
     Parameters
     ----------
@@ -95,7 +120,7 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
     chunks : sequence of Chunk
         Of one document, in order.
     similarities : sequence of float
-        Cosines of the query with the first body chunks, in order; empty when they are not known.
+        Cosines of the query and the first body chunks, in order; empty when they are not known.
 
     Returns
     -------
@@ -103,8 +128,9 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
         None when there is no body.
     """
     body = [chunk for chunk in chunks if chunk.kind == "body"]
-    held = [sought.weight_in(f"{chunk.heading}\n{chunk.text}") for chunk in body]
-    equals = [place for place, weight in enumerate(held) if weight == max(held)]
+    held = [sought.weight_in(f"{chunk.heading}\n{chunk.text[:_READ_CHARACTERS]}") for chunk in body]
+    most = max(held, default=0.0)
+    equals = [place for place, weight in enumerate(held) if weight == most]
     embedded = [place for place in equals if place < len(similarities)]
     if embedded:
         return body[max(embedded, key=lambda place: similarities[place])]
@@ -112,8 +138,8 @@ def best_passage(sought: SoughtWords, chunks: Sequence[Chunk], similarities: Seq
 
 
 def excerpt(sought: SoughtWords, text: str) -> str:
-    """Return at most `EXCERPT_CHARACTERS` of `text`, where it holds most of the query."""
-    flat = " ".join(text.split())
+    """Return at most `EXCERPT_CHARACTERS` of `text`, from where it contains most of the query."""
+    flat = " ".join(text[:_READ_CHARACTERS].split())
     if len(flat) <= EXCERPT_CHARACTERS:
         return flat
     densest = sought.densest_in(flat, EXCERPT_CHARACTERS - _LEAD_CHARACTERS)

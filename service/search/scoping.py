@@ -1,4 +1,4 @@
-"""Reads, for one search, what signals and declarations say about the candidates."""
+"""Reads the signals and declarations of the candidates of a search."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def read_scope(
     user_id: str | None,
     now: datetime,
 ) -> list[SkillScope]:
-    """Return what is known of each skill that fits the query, in the order of the names; of others, nothing.
+    """Return the scope of each skill that fits the query, in the order of the names; of others, `NO_SCOPE`.
 
-    Scope moves only what fits, so only that is looked up. Without a project and a user nothing is.
+    Scope affects only skills that fit, so only those are looked up, and none without a project and a user.
     """
     wanted = {name for name, fit in zip(skill_names, fits, strict=True) if fit}
     if not wanted or (project_id is None and user_id is None):
@@ -52,6 +52,6 @@ def _scope_of(declared: bool, uses: Sequence[SkillUse], now: datetime) -> SkillS
 
 
 def _age_days(day: str, now: datetime) -> float:
-    # A day counts from its end, so that today's signals are of age 0.
+    # Ages count from the end of the day, so that today's signals have age 0.
     began = datetime.fromisoformat(day).replace(tzinfo=now.tzinfo)
     return max((now - began).total_seconds() / _SECONDS_A_DAY - 1.0, 0.0)

@@ -58,8 +58,10 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def typical_seconds(self) -> float | None:
-        """The median duration of completed uses where it is known, else their mean."""
-        return self.mean_duration_seconds if self.p50_duration_seconds is None else self.p50_duration_seconds
+        """The median duration of completed uses, None while it is not computed; a mean is not typical."""
+        if self.p50_duration_seconds is None and self.timed_completions == 1:
+            return self.mean_duration_seconds
+        return self.p50_duration_seconds
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):

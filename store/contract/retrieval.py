@@ -87,9 +87,10 @@ class Retrieval(Protocol):
         """Return the other skills nearest to a skill by vector, nearest first. Raises `NotFound`."""
 
     def corrections(self, text: str) -> dict[str, str]:
-        """Return the words of a query that no document contains, each with the known word that was probably meant.
+        """Return the mistyped words of a query, each with the word of the documents that it is taken for.
 
-        Empty when every word is known. Words of code, paths, names and numbers are never corrected.
+        A word that stands in a general word list or names a product is not mistyped (`store.words`). Code, paths,
+        identifiers, capitalised words and numbers are never corrected.
         """
 
     def vocabulary(self, text: str) -> list[Term]:

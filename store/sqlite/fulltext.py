@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-# Scripts written without spaces: unicode61 would make one token of a whole sentence.
+from store.folding import folded
+
+# Scripts written without spaces, in which unicode61 would make one token of a whole sentence.
 _UNSPACED: Final = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff])"
@@ -20,7 +21,7 @@ MAX_TERMS: Final = 2000
 MOST_BODY_WEIGHT: Final = 0.8
 BODY_WEIGHT_OF_A_WORD: Final = 14.0
 
-# Words that do not tell which skill is meant; measured to cost time without improving results.
+# Words that say nothing about which skill is meant; searching for them costs time without improving results.
 STOP_WORDS: Final = frozenset(
     """
     a about after all also am an and any are as at be because been before being but by can could did do does
@@ -35,12 +36,12 @@ STOP_WORDS: Final = frozenset(
 
 
 def searchable(text: str) -> str:
-    """Return `text` as it is indexed and asked for.
+    """Return `text` as it is indexed and searched for.
 
-    All Unicode forms of a word are one (NFKC), every character of a script without spaces is a token, and what UTF-8
-    cannot hold is left out.
+    All Unicode forms of a word become one, every character of a script without spaces becomes a token, and characters
+    that UTF-8 cannot represent are left out.
     """
-    return _UNSPACED.sub(r" \1 ", unicodedata.normalize("NFKC", _UNSTORABLE.sub(" ", text)))
+    return _UNSPACED.sub(r" \1 ", _UNSTORABLE.sub(" ", folded(text)))
 
 
 def terms_of(text: str) -> list[str]:
@@ -50,10 +51,10 @@ def terms_of(text: str) -> list[str]:
 
 
 def body_weight(words: Sequence[str]) -> float:
-    """Return the weight of a word in a body, relative to 2 in a description, for a query of these words.
+    """Return the weight of a word in a body, where one in a description counts 2, for a query of these words.
 
-    FTS5 fixes k1 and b; a small weight acts like a large k1. Any long body contains some of a long query's words, so
-    only words that it repeats should count: the weight falls with the number of distinct words.
+    FTS5 fixes k1 and b, and a small weight acts like a large k1. Any long body contains some of a long query's many
+    words, so only those that it repeats should count: the weight falls with the number of distinct words.
     """
     return min(MOST_BODY_WEIGHT, BODY_WEIGHT_OF_A_WORD / max(len(set(words)), 1))
 
@@ -61,14 +62,14 @@ def body_weight(words: Sequence[str]) -> float:
 def match_any(words: Sequence[str]) -> str:
     """Return an FTS5 expression that matches any of `words` (`terms_of`), of which there is at least one.
 
-    Every word is quoted, so no text is read as FTS5 syntax. A word that occurs twice counts twice.
+    Every word is quoted, so no part of the text is read as FTS5 syntax. A word that occurs twice counts twice.
     """
     return " OR ".join(f'"{word}"' for word in words)
 
 
 def match_all_prefixes(text: str) -> str | None:
     """Return an FTS5 expression that matches every word of `text`, each as a prefix; None when it has no word."""
-    # Not `searchable`: workflow paths are indexed as they are, a run of an unspaced script as one token.
+    # Not `searchable`: the column is indexed as it is, with a run of an unspaced script as one token.
     return " AND ".join(f'"{word}" *' for word in _words(_UNSTORABLE.sub(" ", text))) or None
 
 

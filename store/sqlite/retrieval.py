@@ -18,7 +18,7 @@ from store.sqlite.duplicates import NearDuplicates
 from store.sqlite.fulltext import body_weight, match_any, terms_of
 from store.sqlite.matrix import Found, VectorMatrix
 from store.sqlite.rows import encode, one, rows
-from store.sqlite.spelling import Spelling
+from store.sqlite.spelling import Spelling, plain_words, unknown_words
 from store.sqlite.vocabulary import SMALL_LIBRARY, Vocabulary
 
 _LEXICAL: Final = """
@@ -91,7 +91,12 @@ class SqliteRetrieval:
         return self._db.read("similar", query)
 
     def corrections(self, text: str) -> dict[str, str]:
-        return self._db.read("corrections", lambda connection: self._spelling.corrections(connection, text))
+        words = plain_words(text)
+        # Before the transaction begins: reading the word lists takes a moment, once in a process.
+        unknown = unknown_words(words)
+        if not unknown:
+            return {}
+        return self._db.read("corrections", lambda connection: self._spelling.corrections(connection, words, unknown))
 
     def vocabulary(self, text: str) -> list[Term]:
         return self._db.read("vocabulary", lambda connection: self._vocabulary.terms(connection, terms_of(text)))

@@ -1,4 +1,4 @@
-"""The words of the full-text index and their numbers of documents, remembered until the catalogue changes."""
+"""The words of the full-text index: how many documents contain each, remembered until the catalogue changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_WORDS: Final = 50_000
 
 _SEQ: Final = "SELECT coalesce(max(index_seq), 0) FROM skills"
 _DOCUMENTS: Final = "SELECT doc FROM skill_vocabulary WHERE term = ?"
-# As `skill_fts` is declared: words are looked up as the index spells them.
+# As in the declaration of `skill_fts`: words must be looked up in the form that the index stores.
 _TOKENIZER: Final = ("porter", ["unicode61", "remove_diacritics", "2"])
 
 
@@ -35,7 +35,7 @@ class Vocabulary:
         self._documents: dict[str, int] = {}
 
     def documents(self, connection: apsw.Connection, words: Sequence[str]) -> list[int]:
-        """Return an upper bound of the number of documents that contain each word."""
+        """Return an upper bound of the number of documents that contain each word, in any form the index equates."""
         with self._lock:
             seq = self.seq(connection)
             if seq != self._seq or len(self._documents) > MOST_WORDS:
@@ -50,11 +50,11 @@ class Vocabulary:
 
     @staticmethod
     def seq(connection: apsw.Connection) -> int:
-        """Return the catalogue's sequence number in the connection's snapshot."""
+        """Return the version of the catalogue that a connection sees."""
         return int(value(connection, _SEQ))
 
     def terms(self, connection: apsw.Connection, words: Sequence[str]) -> list[Term]:
-        """Return each word with its stem in the index and its number of documents."""
+        """Return each word with its form in the index and the number of documents that contain it."""
         counted = self.documents(connection, words)
         return [
             Term(word, " ".join(parts_of(connection, word)), held) for word, held in zip(words, counted, strict=True)
@@ -88,21 +88,23 @@ class Vocabulary:
 
 
 def _rarest(connection: apsw.Connection, word: str) -> int:
-    """Return the number of documents that contain the rarest part of `word`: the index splits `snake_case`."""
+    """Return how many documents contain the rarest part of `word`: the index splits `snake_case` in two."""
     return min((int(value(connection, _DOCUMENTS, (part,)) or 0) for part in parts_of(connection, word)), default=0)
 
 
 def parts_of(connection: apsw.Connection, word: str) -> list[str]:
-    """Return the tokens that the index makes of a word, mostly its stem alone."""
+    """Return the tokens of a word in the index, most often its stem alone."""
     tokenize = connection.fts5_tokenizer(*_TOKENIZER)
     parts = tokenize(word.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
     return [str(part) for part in parts]
 
 
 def word_at(connection: apsw.Connection, text: str, offset: int) -> str:
-    """Return token number `offset` of a text, as written there."""
+    """Return token number `offset` of a text as written, or '' if there are fewer tokens."""
     written = text.encode()
     tokenize = connection.fts5_tokenizer(*_TOKENIZER)
     tokens: list[Any] = list(tokenize(written, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False))
+    if offset >= len(tokens):
+        return ""
     start, end = tokens[offset][:2]
     return written[start:end].decode()

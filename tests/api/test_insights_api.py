@@ -70,7 +70,7 @@ def test_another_database_is_counted_and_a_missing_one_is_reported(client: Clien
     (project,) = client.get("/api/insights/projects").json()
     assert (project["project"], project["project_id"], project["invocations"]) == ("no project", "", 1)
     note = client.get("/api/insights").json()["notes"][-1]
-    assert "stay in the database in which they were asked" in note
+    assert "stay in the database that recorded them" in note
 
 
 def test_insights_have_evidence_and_a_path_to_its_rows(client: Client) -> None:

@@ -165,8 +165,36 @@ def test_queries_are_not_stored_as_text_when_that_is_switched_off(settings, root
     assert b"a secret plan" not in quiet.database.read_bytes()
 
 
+@pytest.mark.parametrize(("typed", "plain"), [("ｄａｔａｂａｓｅ", "database"), ("da\u00adtabase", "database")])
+def test_the_unicode_forms_of_one_query_get_one_answer_and_are_recorded_as_typed(
+    client: Client, typed: str, plain: str
+) -> None:
+    one, other = (ask(client, f"make slow {word} queries fast") for word in (typed, plain))
+    assert [r["score"] for r in one["results"]] == [r["score"] for r in other["results"]]
+    assert one["results"][0]["passage"] == other["results"][0]["passage"]
+    assert client.get(f"/api/search/{one['search_id']}").json()["query"] == f"make slow {typed} queries fast"
+
+
+def test_a_request_may_leave_mistyped_words_as_they_are(client: Client) -> None:
+    left = ask(client, "make slow databse queries fast", correct=False)
+    assert left["corrected"] == {}
+    assert client.get(f"/api/search/{left['search_id']}").json()["filters"]["correct"] is False
+    assert ask(client, "make slow databse queries fast", correct=True)["corrected"] == {"databse": "database"}
+
+
+@pytest.mark.parametrize("query", ["database", "tune-queries", "dinners?", "slow SQL"])
+def test_words_of_a_name_or_description_never_get_the_answer_that_no_skill_fits(
+    client: Client, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.search.engine.judge_confidence", lambda *_: "none")
+    answer = ask(client, query)
+    assert answer["confidence"] == "medium"
+    assert not any("close to" in reason for result in answer["results"] for reason in result["reasons"])
+    assert ask(client, f"{query} of a pelican")["confidence"] == "none"
+
+
 def test_where_nothing_fits_no_reason_speaks_of_closeness(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {"query": "fix mypy type errors"}
+    asked = {"query": "fix the mypy type errors of a pelican"}
     assert "close to" in client.post("/api/search", json=asked).json()["results"][0]["reasons"][0]
     monkeypatch.setattr("service.search.engine.judge_confidence", lambda *_: "none")
     answer = client.post("/api/search", json=asked).json()

@@ -134,6 +134,16 @@ def test_the_counts_of_a_tally_are_disjoint(store: Store, at: At) -> None:
     assert (tally.timed_completions, tally.mean_duration_seconds, tally.last_invoked) == (2, 2.0, at(3))
 
 
+def test_a_typical_duration_is_a_median_and_never_a_mean_of_several(store: Store) -> None:
+    use(store, outcome="completed", duration_seconds=2.0)
+    assert store.tallies(["lint"])["lint"].typical_seconds == 2.0
+    for seconds in (4.0, 300.0):
+        use(store, outcome="completed", duration_seconds=seconds)
+    assert store.tallies(["lint"])["lint"].typical_seconds is None
+    store.refresh_percentiles(["lint"])
+    assert store.tallies(["lint"])["lint"].typical_seconds == 4.0
+
+
 def test_tallies_leave_out_what_was_never_used(store: Store) -> None:
     use(store)
     assert list(store.tallies(["nobody", "lint"])) == ["lint"]

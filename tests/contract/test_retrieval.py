@@ -606,7 +606,9 @@ def test_words_have_their_stem_in_the_index_and_their_number_of_documents(copies
 @pytest.fixture
 def spelled(store: Store, generation: int, document: Make) -> Store:
     """Every word stands in two documents, but for `singular`."""
-    body = "Database and invoices, migration of tables; kubernetes containers. 数据库迁移 Größe übersetzen"
+    body = "Database and invoices, migration of tables; kubernetes containers. 数据库迁移 Größe übersetzen. "
+    # Near to words that are right.
+    body += "posters perfect patients played broad later state strip string unit large landing test tests development"
     store.write_document(document("one", body=body + " singular"), generation)
     store.write_document(document("two", body=body), generation)
     return store
@@ -623,6 +625,12 @@ def spelled(store: Store, generation: int, document: Make) -> Store:
         ("kubrnets", "kubernetes"),
         ("containrs", "containers"),
         ("übersetzn", "übersetzen"),
+        ("tabls", "tables"),
+        ("singulra", "singular"),  # in one document only
+        ("tset", "test"),  # of four letters, only two that changed places
+        ("tsets", "tests"),
+        ("lnding", "landing"),
+        ("developement", "development"),  # the index holds its stem
     ],
 )
 def test_a_mistyped_word_is_taken_for_the_nearest_known_one(spelled: Store, typed: str, meant: str) -> None:
@@ -633,7 +641,7 @@ def test_a_mistyped_word_is_taken_for_the_nearest_known_one(spelled: Store, type
     "text",
     [
         "databases database invoice migrating",  # known, inflected
-        "tabls",  # one letter wrong, but which short word is meant?
+        "tesk tabl",  # one letter wrong, but which short word is meant?
         "atabase",  # the first letter
         "Databse DATABSE",  # names are what they are
         "run `databse` or ```\ndatabse invocies\n``` now",
@@ -643,7 +651,11 @@ def test_a_mistyped_word_is_taken_for_the_nearest_known_one(spelled: Store, type
         "comment convertir des factures scannées en tableau exploitable",
         "数据库",
         "databse invocies migratoin containrs kubrnets unknowable jabberwock slithy toves mimsy",  # mostly unknown
-        "singulra",  # what one document alone says may be a mistake itself
+        "postgres invoices patent plaid prefect bread latex stata stripe spring unity test",  # words and names
+        "lange Abfrage, une base de données",  # other languages
+        "postures prefixes strings units lathe stats strips springs",
+        "specialised cofounder codebase",  # British, with a prefix, put together
+        "landings subagents tablet",  # another ending
         "",
     ],
 )
@@ -655,7 +667,7 @@ def test_corrections_follow_the_index(spelled: Store, generation: int, document:
     assert spelled.corrections("zebrs stripes invoices") == {}
     for name in ("three", "four"):
         spelled.write_document(document(name, body="zebras have stripes"), generation)
-    assert spelled.corrections("zebrass stripes invoices") == {"zebrass": "zebras"}
+    assert spelled.corrections("zebars stripes invoices") == {"zebars": "zebras"}
 
 
 def test_a_query_of_thousands_of_words_is_corrected_in_a_few_places_at_most(spelled: Store) -> None:

@@ -99,11 +99,18 @@ def test_a_query_may_come_from_standard_input(skillrank: Command, library: Path)
     assert json.loads(run.stdout)["results"][0]["skill_name"] == "tune-queries"
 
 
+def test_mistyped_words_are_corrected_unless_told_otherwise(skillrank: Command, library: Path) -> None:
+    skillrank("index", library)
+    mistyped = ("search", "slow databse queries", "--json")
+    assert json.loads(skillrank(*mistyped).stdout)["corrected"] == {"databse": "database"}
+    assert json.loads(skillrank(*mistyped, "--no-correct").stdout)["corrected"] == {}
+
+
 def test_a_use_recorded_in_the_shell_shows_in_the_next_answer(skillrank: Command, library: Path) -> None:
     skillrank("index", library)
     use = skillrank("track", "start", "tune-queries").stdout.strip()
     assert skillrank("track", "finish", use, "--outcome", "completed").returncode == 0
-    assert "completed 1 of 1 uses (thin evidence: 1 use so far)" in " ".join(
+    assert "completed 1 of 1 use (thin evidence: 1 use so far)" in " ".join(
         skillrank("search", "slow database queries").stdout.split()
     )
 
@@ -168,7 +175,7 @@ def test_an_evaluation_prints_a_table_and_fails_under_its_threshold(
     assert "paired randomisation test" in run.stdout
     told = json.loads(skillrank("eval", "-q", queries, "--json").stdout)
     assert told["measures"]["all (1)"]["Hit@1"]["mean"] == 1.0
-    assert "nothing to ask them for" in skillrank("eval").stderr
+    assert "no query can be made from 3 indexed documents" in skillrank("eval").stderr
     queries.write_text('{"query": "slow database queries", "expected": ["fix-types"]}\n', encoding="utf-8")
     run = skillrank("eval", "--queries", queries, "--fail-under", "Hit@1=1")
     assert run.returncode == 1

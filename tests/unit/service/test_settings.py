@@ -21,6 +21,12 @@ def test_every_kind_of_setting_is_read() -> None:
     assert (settings.port, settings.log_level, settings.aggregate_hours) == (9000, "debug", 0.5)
 
 
+@pytest.mark.parametrize(("value", "correct"), [("false", False), ("0", False), ("true", True)])
+def test_correcting_mistyped_words_can_be_switched_off(value: str, correct: bool) -> None:
+    assert read_settings({}).correct
+    assert read_settings({"SKILLRANK_CORRECT": value}).correct is correct
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -30,6 +36,7 @@ def test_every_kind_of_setting_is_read() -> None:
         ("SKILLRANK_OPEN_LIMIT_HOURS", "-1"),
         ("SKILLRANK_KEEP_SEARCHES_DAYS", "soon"),
         ("SKILLRANK_EXPLORE_SHARE", "2"),
+        ("SKILLRANK_CORRECT", "perhaps"),
     ],
 )
 def test_an_error_names_the_variable_and_its_value(variable: str, value: str) -> None:

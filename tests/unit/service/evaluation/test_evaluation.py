@@ -166,8 +166,8 @@ def test_a_file_gives_queries_with_grades_kinds_and_notes(store: Store, tmp_path
         JudgedQuery("what to eat", {"plan-dinners": 3, "tune-queries": 1}, "food"),
     ]
     unknown, lost = judged.notes
-    assert unknown == "2 expected skills are not in the catalogue and were left out: gone, nobody"
-    assert lost.startswith("1 queries were left out")
+    assert unknown == "2 expected skills are not in the catalogue and left out: gone, nobody"
+    assert lost.startswith("1 query was left out")
 
 
 @pytest.mark.parametrize(

@@ -70,15 +70,15 @@ def test_a_skill_that_is_used_where_everything_passes_anyway_does_not_look_helpf
 def test_a_skill_that_is_used_in_one_project_alone_cannot_be_compared() -> None:
     effect = only(step_effects(counts({"x": (90, 100)}, {"x": (90, 100), "y": (20, 100)})))
     assert effect.finding == "not enough data"
-    assert effect.reason.startswith("not enough data: in projects that have both kinds of sessions")
+    assert effect.reason.startswith("not enough data: projects that have both kinds of sessions")
     assert (effect.adjusted, effect.difference, effect.lift, effect.p_value, effect.q_value) == (None,) * 5
 
 
 @pytest.mark.parametrize(
     ("with_skill", "everything", "said"),
     [
-        ((9, 9), (40, 60), f"9 sessions with the skill, {LEAST_SESSIONS} are needed"),
-        ((30, 51), (36, 60), f"9 sessions without it, {LEAST_SESSIONS} are needed"),
+        ((9, 9), (40, 60), f"9 sessions with the skill; at least {LEAST_SESSIONS} are needed"),
+        ((30, 51), (36, 60), f"9 sessions without it; at least {LEAST_SESSIONS} are needed"),
         ((30, 30), (60, 60), "the step always passed"),
         ((0, 30), (0, 60), "the step always failed"),
     ],
@@ -159,7 +159,7 @@ def test_the_surest_bottleneck_comes_first() -> None:
     assert frequent.share.low < 380 / 600 < frequent.share.high
     few = next(each for each in found if each.phase == "few")
     assert few.abandoned.share is None
-    assert few.abandoned.reason == "not enough data: 19 finished uses, 20 are needed"
+    assert few.abandoned.reason == "not enough data: 19 finished uses; at least 20 are needed"
     steps = next(each for each in found if each.phase == "steps").failed_steps
     assert (steps.n, steps.of) == (10, 40)
 
@@ -171,7 +171,9 @@ def test_transitions_tell_their_share_where_there_is_enough() -> None:
     assert first.share is not None
     assert first.share.value == 0.75
     assert (second.share, second.n) == (None, 2)
-    assert "not enough data" in (second.reason or "")
+    assert second.reason == "not enough data: 2 transitions from here; at least 20 are needed"
+    [once] = transitions([TransitionCount(before="b", after="c", n=1, sessions=1, leaving=1)])
+    assert once.reason == "not enough data: 1 transition from here; at least 20 are needed"
 
 
 def test_the_heat_map_has_a_cell_for_every_phase_and_way_of_ending() -> None:

@@ -110,6 +110,24 @@ def test_reasons_say_how_thin_the_evidence_is() -> None:
     assert any("2 of 3" in reason and "3 uses so far" in reason for reason in said)
 
 
+def test_only_a_median_is_called_usual() -> None:
+    said = reasons(similarity=0.5, matched_words=[], fits=True, history=History(9, 9, 42.0, 0.5, mean_seconds=90.0))
+    assert "usually 42 s, faster than others here" in said
+    said = reasons(similarity=0.5, matched_words=[], fits=True, history=History(9, 9, None, 0.0, mean_seconds=90.0))
+    assert said[-1] == "on average 1.5 min"
+    assert "usually" not in " ".join(said)
+
+
+def test_an_interval_says_what_it_is() -> None:
+    said = reasons(similarity=0.5, matched_words=[], fits=True, history=History(9, 9, None, 0.0, (0.62, 0.84)))
+    assert "at queries like this it likely works 62% to 84% of the time (80% interval)" in said
+
+
+def test_one_use_is_not_counted_in_the_plural() -> None:
+    said = reasons(similarity=0.5, matched_words=[], fits=True, history=History(1, 1, None, 0.0))
+    assert "completed 1 of 1 use (thin evidence: 1 use so far)" in said
+
+
 def test_reasons_without_history_say_so() -> None:
     said = reasons(similarity=None, matched_words=["types"], fits=True, history=History(0, 0, None, 0.0))
     assert said[0] == "shares “types”"

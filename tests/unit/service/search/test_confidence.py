@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from embeddings.scale import BEYOND, Scale
-from service.search.confidence import fusion_settings, judge_confidence, scale_of
-from store.contract.retrieval import Candidate
+from service.search.confidence import describes, fusion_settings, judge_confidence, scale_of
+from store.contract.retrieval import Candidate, Term
 
 SKILLS_MODEL = "all-MiniLM-L6-v2+skills@0123456789ab"
 OWN = Scale(low=0.1, medium=0.2, high=0.3, spread=0.06, lexical_weight=0.25)
@@ -52,3 +52,14 @@ def test_nothing_found_is_nothing_that_fits() -> None:
 def test_a_model_without_a_scale_leaves_fusion_its_own_settings() -> None:
     assert fusion_settings(OWN) == {"spread": 0.06, "lexical_weight": 0.25}
     assert fusion_settings(None) == {}
+
+
+def terms(*words: str) -> list[Term]:
+    return [Term(word, word, 1) for word in words]
+
+
+def test_a_text_describes_a_query_when_it_holds_every_word_of_it() -> None:
+    assert describes(terms("pandas"), [terms("other"), terms("clean", "data", "pandas")])
+    assert describes(terms("clean", "pandas"), [terms("clean", "data", "pandas")])
+    assert not describes(terms("clean", "pandas"), [terms("clean", "data"), terms("pandas")])
+    assert not describes([], [terms("clean")])

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.search.passages import EXCERPT_CHARACTERS, SoughtWords, best_passage, excerpt
-from service.search.queries import MAX_CHARACTERS, MAX_WINDOWS, InvalidQuery, checked_query, windows
+from service.search.queries import (
+    MAX_CHARACTERS,
+    MAX_WINDOWS,
+    InvalidQuery,
+    checked_query,
+    respelled,
+    windows,
+)
 from store.contract.catalogue import Chunk
 from store.contract.retrieval import Term
 
@@ -47,6 +56,22 @@ def test_windows_hold_every_word_in_order(words: list[str]) -> None:
 
 def test_a_short_query_is_its_only_window() -> None:
     assert windows("fix my types") == ["fix my types"]
+
+
+@pytest.mark.parametrize(
+    ("query", "corrections", "asked"),
+    [
+        ("my databse is slow", {"databse": "database"}, "my database is slow"),
+        ("tset driven", {"tset": "test"}, "test driven"),
+        ("a lnding page", {"lnding": "landing"}, "a lnding landing page"),
+        ("lnding lndings", {"lnding": "landing"}, "lnding landing lndings"),
+        ("nothing to mend", {}, "nothing to mend"),
+    ],
+)
+def test_a_correction_replaces_a_word_only_where_it_has_no_other_meaning(
+    query: str, corrections: dict[str, str], asked: str
+) -> None:
+    assert respelled(query, corrections) == asked
 
 
 def sought(*words: str) -> SoughtWords:
@@ -126,3 +151,32 @@ def test_an_excerpt_is_short(text: str) -> None:
 
 def test_an_excerpt_shows_the_shared_word() -> None:
     assert "needle" in excerpt(sought("needle"), "hay " * 300 + "needle " + "hay " * 300)
+
+
+@pytest.mark.parametrize("word", ["naïve", "nai\u0308ve", "NAÏVE"])
+def test_the_forms_of_one_word_are_the_same_in_a_passage(word: str) -> None:
+    assert sought("naïve").words_in(f"a {word} answer") == ["naïve"]
+    assert sought("pandas").words_in("ｐａｎｄａｓ") == ["pandas"]
+    assert "ｎｅｅｄｌｅ" in excerpt(sought("needle"), "ﬃ " * 300 + "ｎｅｅｄｌｅ " + "hay " * 300)
+
+
+def dense_by_definition(words: SoughtWords, text: str, characters: int) -> float:
+    return max(words.weight_in(text[start : start + characters]) for start in range(len(text)))
+
+
+@given(st.lists(st.sampled_from(["alpha", "beta", "gamma", "hay"]), min_size=1, max_size=60), st.integers(20, 80))
+def test_the_densest_stretch_holds_as_much_as_any(drawn: list[str], characters: int) -> None:
+    words, text = sought("alpha", "beta", "gamma"), " ".join(drawn)
+    start = words.densest_in(text, characters)
+    found = words.weight_in(text[start : start + characters + len("alpha")])
+    assert found >= dense_by_definition(words, text, characters) - 1e-9
+
+
+def test_a_word_that_a_huge_document_repeats_costs_no_more_than_reading_it() -> None:
+    page = "needle " * 1_500_000
+    began = time.process_time()
+    chosen = best_passage(sought("needle", "haystack"), [chunk(at, page) for at in range(1, 4)])
+    assert chosen is not None
+    assert len(excerpt(sought("needle"), chosen.text)) <= EXCERPT_CHARACTERS + 4
+    assert sought("needle").densest_in(page[:200_000], 280) == 0
+    assert time.process_time() - began < 1.0
