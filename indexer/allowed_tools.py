@@ -19,7 +19,6 @@ _NO = frozenset({"false", "no", "off", "deny", "denied"})
 _WORDS_BETWEEN = frozenset({"and", "or", "&", "plus"})
 _TOOL_KEYS = frozenset({"name", "tool"})
 _COMMA = re.compile(r"[,\n]")
-_SPACED_PARENTHESIS = re.compile(r"[ \t]+\(")
 
 # Bounds on what hostile text may cost.
 _MOST_TOOLS = 1_000
@@ -198,7 +197,8 @@ def _end_of_parentheses(text: str, opening: int) -> int | None:
 
 def _clean(tool: str, depth: int) -> Iterator[str]:
     """Yield a tool without surrounding quotes, if anything remains; quoted text may itself be a list."""
-    tool = _SPACED_PARENTHESIS.sub("(", tool.strip(), count=1)
+    name, parenthesis, inside = tool.strip().partition("(")
+    tool = name.rstrip() + parenthesis + inside
     if len(tool) > 1 and tool[0] in _QUOTES and tool[-1] == _QUOTES[tool[0]] and depth < _MOST_QUOTES:
         yield from _split(tool[1:-1].strip(), depth + 1)
     elif tool.strip("\"'`[]-") and tool.lower() not in _WORDS_BETWEEN:

@@ -25,7 +25,7 @@ _CONFLICT_MARK = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: |$)")
 _TOML_LINE = re.compile(r"([A-Za-z_][\w-]*)[ \t]*=[ \t]*(.*)")
 _KNOWN = "name|description|license|compatibility|category|allowed-tools|metadata|version"
 _TIGHT_KEY = re.compile(rf"({_KNOWN})[ \t]*(?::(?=[^\s:/])|:\u3000+|\uff1a[ \t\u3000]*)", re.IGNORECASE)
-_ODD_SPACE = re.compile(r"[ \t]*(?:[\w-]+[ \t]*:)?[ \t]*[^\S\n \t\u3000]")
+_ODD_SPACE = re.compile(r"[ \t]*(?:[\w-]+[ \t]*:[ \t]*)?[^\S\n \t\u3000]")
 _NOT_SPACE = re.compile(r"\S")
 _CURLY_QUOTES = re.compile(r"""([\w-]+:[ \t]+)[\u201c\u201d]([^\u201c\u201d"\\]*)[\u201c\u201d][ \t]*""")
 

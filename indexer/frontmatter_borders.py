@@ -37,6 +37,7 @@ _NOTICE = re.compile(
 _MOST_LINES_ABOVE: Final = 500
 _MOST_TEXT_ABOVE: Final = 10
 _MOST_LINES_SEARCHED: Final = 1_000
+_MOST_NOTICE: Final = 200
 
 _LATE = "The frontmatter does not start on the first line."
 _UNFENCED = "The frontmatter has no '---' line above it."
@@ -186,8 +187,7 @@ class _Search:
         """Return the frontmatter below a fence that is indented, unusual or in a code block."""
         line = self._lines[i].strip()
         is_standard = FENCE.fullmatch(line)
-        mark = re.escape(line[0])
-        odd_closing = re.compile(rf"(?:-{{3,}}|\.{{3}}|(?:(?:{mark}|[-\u2010-\u2015\u2212])[ \t]*)+)[ \t]*")
+        odd_closing = re.compile(rf"-{{3,}}[ \t]*|\.{{3}}[ \t]*|(?:[{re.escape(line[0])}\-\u2010-\u2015\u2212][ \t]*)+")
         closing = CLOSING_FENCE if is_standard else odd_closing
         keys = self._keys(i + 1, closing, indent)
         if self._code_fence:
@@ -257,5 +257,5 @@ def _skip_comment(lines: Sequence[str], i: int) -> int | None:
     j = i
     while j < len(lines) and lines[j].startswith("#"):
         j += 1
-    is_notice = any(_NOTICE.search(each) or not HEADING.match(each) for each in lines[i:j])
+    is_notice = any(_NOTICE.search(each[:_MOST_NOTICE]) or not HEADING.match(each) for each in lines[i:j])
     return j if is_notice else None

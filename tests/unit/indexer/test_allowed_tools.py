@@ -97,7 +97,16 @@ def test_the_key_is_known_in_other_spellings(key: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["(" * 65_000, "(," * 32_000, "a (" * 20_000, "\"'" * 30_000, '["' * 30_000, "a" + " " * 65_000, "(\"'" * 20_000],
+    [
+        "(" * 65_000,
+        "(," * 32_000,
+        "a (" * 20_000,
+        "\"'" * 30_000,
+        '["' * 30_000,
+        "a" + " " * 65_000,
+        "Bash(" + " " * 65_000 + ")",
+        "(\"'" * 20_000,
+    ],
 )
 def test_hostile_text_costs_little(text: str) -> None:
     started = time.process_time()

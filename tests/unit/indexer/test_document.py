@@ -470,13 +470,30 @@ FRAGMENTS += [
     "\ufeff",
     "...",
     "%YAML",
+    " #",
+    "#x",
+    "+++",
+    "***",
+    "name = ",
+    "```yaml\n",
+    "<!--",
+    "-->",
+    "allowed-tools: ",
+    "(",
+    ")",
+    "\u200b",
+    "\u00a0",
+    "\uff1a",
+    "\u201c",
+    "\u201d",
 ]
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=5), max_size=40))
 def test_any_mixture_of_markup_is_read_or_refused(parts: list[str]) -> None:
-    check(("---\n" + "".join(parts)).encode("utf-8", "surrogatepass"))
+    for start in ("---\n", ""):
+        check((start + "".join(parts)).encode("utf-8", "surrogatepass"))
 
 
 @settings(deadline=None)

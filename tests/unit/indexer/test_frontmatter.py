@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 
 import pytest
@@ -301,3 +302,22 @@ def test_hundreds_of_thousands_of_blank_lines_take_little_memory(start: str) -> 
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 20 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "---\nname: a\n" + " " * 200_000 + "x\u00a0\n---\n",
+        "--\nname: a\n" + "-" * 200_000 + "x\n--\n",
+        "- - -\nname: a\n" + "- " * 200_000 + "x\n- - -\n",
+        "# " + "vi " * 100_000 + "\n---\nname: a\n---\n",
+        "---\nname: " + "\u201c\u201d" * 100_000 + "\n---\n",
+        "---\nname: a\ndescription: " + " #x" * 20_000 + "\n---\n",
+        "+++\na = " + "[" * 30_000 + "\n+++\n",
+        "<!--\n" * 100_000,
+    ],
+)
+def test_hostile_lines_cost_little(block: str) -> None:
+    started = time.process_time()
+    read_frontmatter(block)
+    assert time.process_time() - started < 5
