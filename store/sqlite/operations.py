@@ -33,24 +33,30 @@ WHERE NOT EXISTS (SELECT 1 FROM skill_embedded e WHERE e.skill_id = s.id AND e.g
 """
 # The text index and the vectors have the ids of skills as their row numbers.
 _DRIFT: Final = {
-    "documents have no text in the index": f"SELECT count(*) FROM ({_SERVED} EXCEPT SELECT rowid FROM skill_fts)",
-    "texts of the index belong to no document": f"SELECT count(*) FROM (SELECT rowid FROM skill_fts EXCEPT {_SERVED})",
-    "documents have no chunks": f"""
+    (
+        "document has no text in the index",
+        "documents have no text in the index",
+    ): f"SELECT count(*) FROM ({_SERVED} EXCEPT SELECT rowid FROM skill_fts)",
+    (
+        "text in the index belongs to no document",
+        "texts in the index belong to no document",
+    ): f"SELECT count(*) FROM (SELECT rowid FROM skill_fts EXCEPT {_SERVED})",
+    ("document has no chunks", "documents have no chunks"): f"""
 SELECT count(*) FROM ({_SERVED} EXCEPT SELECT skill_id FROM skill_chunk)
 """,
     # What an abandoned generation or a removed skill would leave behind.
-    "sets of chunk vectors belong to no document": """
+    ("set of chunk vectors belongs to no document", "sets of chunk vectors belong to no document"): """
 SELECT count(*) FROM (SELECT generation, skill_id FROM skill_chunk_vectors
                       EXCEPT SELECT generation, skill_id FROM skill_embedded)
 """,
 }
 _HAS_VECTORS: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'skill_vector'"
 _VECTOR_DRIFT: Final = {
-    "vectors are missing": """
+    ("vector is missing", "vectors are missing"): """
 SELECT count(*) FROM (SELECT skill_id FROM skill_embedded WHERE generation = :live
                       EXCEPT SELECT skill_id FROM skill_vector)
 """,
-    "vectors belong to no document": """
+    ("vector belongs to no document", "vectors belong to no document"): """
 SELECT count(*) FROM (SELECT skill_id FROM skill_vector
                       EXCEPT SELECT skill_id FROM skill_embedded WHERE generation = :live)
 """,
@@ -72,9 +78,12 @@ class SqliteOperations:
             if generation is None:
                 problems.append("nothing is indexed yet; run `skillrank index ROOT…`")
             elif missing := value(connection, _WITHOUT_VECTOR, (generation,)):
-                problems.append(f"{missing} documents have no vector yet; run `skillrank index`")
+                said = "document has" if missing == 1 else "documents have"
+                problems.append(f"{missing} {said} no vector yet; run `skillrank index`")
             if value(connection, _PAUSED):
-                problems.append("uses are not being counted: an import left its mark; run `skillrank metrics rebuild`")
+                problems.append(
+                    "uses are not being counted: another program disabled that; run `skillrank metrics rebuild`"
+                )
             path = self._db.path
             return StoreHealth(
                 backend="sqlite",
@@ -149,5 +158,7 @@ def _index_drift(connection: apsw.Connection) -> list[str]:
     live = one(connection, _LIVE)
     if live is not None and value(connection, _HAS_VECTORS):
         counts |= {said: value(connection, sql, {"live": live[0]}) for said, sql in _VECTOR_DRIFT.items()}
-    remedy = "take each root out with `skillrank index --forget ROOT` and index it again"
-    return [f"{count} {said}; {remedy}" for said, count in counts.items() if count]
+    remedy = "remove each root with `skillrank index --forget ROOT` and index it again"
+    return [
+        f"{count} {single if count == 1 else plural}; {remedy}" for (single, plural), count in counts.items() if count
+    ]

@@ -303,7 +303,8 @@ def test_in_a_read_only_folder_everything_can_be_read_and_nothing_written(guarde
         assert any("nothing is recorded" in problem for problem in store.health().problems)
         assert store.check() == []
         assert store.summary().total_invocations == 1
-        assert store.backup(Path(tempfile.mkdtemp()) / "copy.db").total_invocations == 1
+        with tempfile.TemporaryDirectory() as elsewhere:
+            assert store.backup(Path(elsewhere) / "copy.db").total_invocations == 1
     assert sorted(each.name for each in guarded.iterdir()) == before
     assert [status.applied_at is None for status in migration_status(guarded / "store.db")] == [False] * len(
         MigrationRunner(guarded / "store.db").migrations
