@@ -1,4 +1,4 @@
-"""Where data lives when nobody says otherwise."""
+"""Where data is stored by default."""
 
 from __future__ import annotations
 
@@ -16,12 +16,52 @@ KEEP_QUERIES_VARIABLE = "SKILLRANK_KEEP_QUERIES"
 # The name of 0.1. It still counts: ignoring it would store text that somebody asked not to store.
 OLD_KEEP_QUERIES_VARIABLE = "SKILLRANK_KEEP_QUESTIONS"
 DATABASE_NAME = "skillrank.db"
+_NO_HOME = (
+    "this account has no home directory, so there is no default data folder; set one with --data-dir or "
+    f"{DATA_DIR_VARIABLE}"
+)
 
 
 def data_dir() -> Path:
-    """Return ``$SKILLRANK_DATA_DIR``, or the folder that the platform gives to the user's application data."""
+    """Return ``$SKILLRANK_DATA_DIR``, or the folder that the platform gives to the user's application data.
+
+    Raises
+    ------
+    InvalidRecord
+        When there is no such folder: a ``~`` that stands for nobody, or an account without a home.
+    """
     configured = os.environ.get(DATA_DIR_VARIABLE)
-    return Path(configured).expanduser() if configured else Path(platformdirs.user_data_dir("skillrank"))
+    if configured:
+        return expanded(Path(configured), f"{DATA_DIR_VARIABLE}={configured}")
+    try:
+        folder = Path(platformdirs.user_data_dir("skillrank"))
+    except RuntimeError as error:
+        raise InvalidRecord(_NO_HOME) from error
+    if not folder.is_absolute():
+        raise InvalidRecord(_NO_HOME)
+    return folder
+
+
+def expanded(path: Path, given: str | None = None) -> Path:
+    """Return `path` with a leading ``~`` replaced by the home directory it stands for.
+
+    Parameters
+    ----------
+    path : Path
+    given : str, optional
+        How an error names the path: the setting that holds it.
+
+    Raises
+    ------
+    InvalidRecord
+        When there is no such home directory.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise InvalidRecord(
+            f"{given or path} cannot be used: there is no home directory for {path.parts[0]!r}; give a path without ~"
+        ) from error
 
 
 def database_path() -> Path:

@@ -8,27 +8,32 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from service.cli.context import CONSOLE, AsJson, DataDir, Zone, plain, print_json, saying_errors, settings_for, zone_of
+from service.cli.context import AsJson, DataDir, Zone, saying_errors, settings_for, zone_of
+from service.cli.output import print_json, say, styled
+from service.text import counted
 from store.legacy.cutover import DataMigrator, Difference, MigrationStats, cut_over, read_state, record_event, roll_back
+from store.location import expanded
 from store.metrics_db import SkillMetricsStore
 
 _SHOWN = 10
 
-JsonFile = Annotated[Path, typer.Argument(help="The file of the JSON tracker, skill_metrics.json.")]
+JsonFile = Annotated[Path, typer.Argument(help="The file of the JSON tracker, such as skill_metrics.json.")]
 
 
 def import_json(
     json_path: JsonFile,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done, and change nothing.")] = False,
     timezone: Zone = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the uses of a JSON tracking file into the database; repeatable. Status 1 when rows could not be used."""
+    """Import the invocations of a JSON tracker's file; importing it again adds nothing.
+
+    Exits with code 1 when a row could not be imported.
+    """
     with saying_errors(), _opened(data_dir) as (store, folder):
-        migrator = DataMigrator(json_path.expanduser(), store, timezone=zone_of(timezone))
+        migrator = DataMigrator(expanded(json_path), store, timezone=zone_of(timezone))
         stats = migrator.plan() if dry_run else migrator.migrate()
         if not dry_run and read_state(folder).phase != "database":
             record_event(folder, "migrated", stats)
@@ -41,57 +46,53 @@ def import_json(
 
 
 def cutover(
-    json_path: Annotated[Path | None, typer.Argument(help="The file of the JSON tracker.")] = None,
-    status: Annotated[bool, typer.Option("--status", help="Only tell how far the cut-over has come.")] = False,
+    json_path: Annotated[
+        Path | None, typer.Argument(help="The file of the JSON tracker; default: show the status.")
+    ] = None,
+    status: Annotated[
+        bool, typer.Option("--status", help="Show how far the cut-over has come, and change nothing.")
+    ] = False,
     accept_losses: Annotated[
-        bool, typer.Option("--accept-losses", help="Go on though something of the file cannot be brought over.")
+        bool, typer.Option("--accept-losses", help="Continue even if part of the file cannot be imported.")
     ] = False,
     timezone: Zone = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the database the one source: check, back up, bring the rest over, take the JSON file away."""
+    """Replace the JSON tracker's file by the database.
+
+    Checks both, backs both up, imports what is missing, and moves the file out of the way.
+    """
     with saying_errors():
         if status or json_path is None:
             _print_state(data_dir, as_json=as_json)
             return
         with _opened(data_dir) as (store, folder):
             report = cut_over(
-                json_path.expanduser(), store, folder, accept_losses=accept_losses, timezone=zone_of(timezone)
+                expanded(json_path), store, folder, accept_losses=accept_losses, timezone=zone_of(timezone)
             )
         if as_json:
             print_json(report)
             return
-        CONSOLE.print(
-            f"1. checked: the database is well, the file is read\n"
-            f"2. backed up: {plain(report.database_backup.path)}, and the file beside it",
-            highlight=False,
-            soft_wrap=True,
-        )
-        CONSOLE.print("3. brought over:", highlight=False)
+        say("1. checked: the database is sound and the file is readable")
+        say(f"2. backed up to {report.database_backup.path}, with a copy of the file next to it", wrap=False)
+        say("3. imported:")
         _print_stats(report.stats)
-        CONSOLE.print(
-            f"4. [green]cut over[/]: the database is the one source; the file is kept as {plain(report.kept_json)}\n"
-            "Undo with `skillrank rollback-cutover`. Remove the kept file when you no longer want that.",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say("4. ", styled("cut over", "green"), f": the file is kept as {report.kept_json}", wrap=False)
+        say("`skillrank rollback-cutover` undoes this. Remove the kept file when you no longer need it.")
 
 
 def rollback_cutover(data_dir: DataDir = None, timezone: Zone = None, as_json: AsJson = False) -> None:
-    """Undo a cut-over: the JSON file comes back with what was tracked since; the database stays."""
+    """Undo a cut-over: restore the JSON file with what was recorded since then. The database is kept."""
     with saying_errors():
         with _opened(data_dir) as (store, folder):
             report = roll_back(store, folder, timezone=zone_of(timezone))
         if as_json:
             print_json(report)
             return
-        CONSOLE.print(
-            f"{plain(report.json_path)} is the source again; {report.rows_brought_back} uses that only the database "
-            f"knew are in it\nthe database stays as it is, a backup of it is {plain(report.database_backup.path)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        added = counted(report.rows_brought_back, "invocation")
+        say(f"restored {report.json_path}, with {added} that only the database had", wrap=False)
+        say(f"the database is unchanged, and backed up as {report.database_backup.path}", wrap=False)
 
 
 def _print_state(data_dir: Path | None, *, as_json: bool) -> None:
@@ -99,48 +100,47 @@ def _print_state(data_dir: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json(state)
         return
-    CONSOLE.print(f"phase: {state.phase}", highlight=False)
+    say(f"phase: {state.phase}")
     for event in state.events:
-        CONSOLE.print(f"{event['at'][:19]}  {event['phase']}", highlight=False)
+        say(f"{event['at'][:19]}  {event['phase']}")
 
 
 def _print_stats(stats: MigrationStats) -> None:
-    table = Table(show_header=False, box=None)
-    for said, count in (
+    counts = (
         ("rows in the file", stats.invocations_in_file),
-        ("uses that would be added" if stats.dry_run else "uses added", stats.invocations_migrated),
-        ("open uses that would be finished" if stats.dry_run else "open uses finished", stats.outcomes_added),
-        ("uses the database has already", stats.duplicates),
-        ("rows that cannot be used", len(stats.refused)),
+        ("invocations to add" if stats.dry_run else "invocations added", stats.invocations_migrated),
+        ("open invocations to finish" if stats.dry_run else "open invocations finished", stats.outcomes_added),
+        ("already in the database", stats.duplicates),
+        ("rows that cannot be imported", len(stats.refused)),
         ("fields that differ", len(stats.differences)),
         ("skills", stats.skills_checked),
-    ):
-        table.add_row(said, str(count))
-    CONSOLE.print(table)
-    _print_some("cannot be used", [f"{place}: {reason}" for place, reason in stats.refused])
-    _print_some("differs", [_told(each) for each in stats.differences])
+    )
+    for name, count in counts:
+        say(f"   {name:<28}  {count:>9,}")
+    _print_some("cannot be imported", [f"{place}: {reason}" for place, reason in stats.refused])
+    _print_some("differs", [_in_words(each) for each in stats.differences])
     _print_some(
-        "cannot be brought over, for a log of uses cannot be made from totals",
-        [f"{name}: {total} uses" for name, total in stats.aggregates_without_uses.items()],
+        "cannot be imported, because totals do not tell the single invocations",
+        [f"{name}: {counted(total, 'invocation')}" for name, total in stats.aggregates_without_uses.items()],
     )
     _print_some(
-        "does not agree with its own uses",
+        "contradicts the file's own invocations",
         [
-            f"{each.key}: {each.field} is {each.json}, its uses give {each.database}"
+            f"{each.key}: {each.field} is {each.json}, its invocations give {each.database}"
             for each in stats.aggregate_differences
         ],
     )
 
 
-def _told(each: Difference) -> str:
+def _in_words(each: Difference) -> str:
     return f"{each.key}: {each.field} is {each.json!r} in the file, {each.database!r} in the database"
 
 
 def _print_some(title: str, lines: list[str]) -> None:
     for line in lines[:_SHOWN]:
-        CONSOLE.print(f"[yellow]{title}:[/] {plain(line)}", highlight=False, soft_wrap=True)
+        say(styled(f"{title}:", "yellow"), f" {line}", wrap=False)
     if len(lines) > _SHOWN:
-        CONSOLE.print(f"[yellow]{title}:[/] {len(lines) - _SHOWN} more; all with --json", highlight=False)
+        say(styled(f"{title}:", "yellow"), f" {len(lines) - _SHOWN:,} more (--json lists all)")
 
 
 @contextmanager

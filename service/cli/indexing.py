@@ -6,24 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from indexer.report import IndexReport
 from indexer.report import Progress as IndexProgress
 from indexer.run import EncoderSource, run_index
-from service.cli.context import (
-    CONSOLE,
-    ERRORS,
-    AsJson,
-    DataDir,
-    Model,
-    opened,
-    plain,
-    print_json,
-    saying_errors,
-    settings_for,
-)
+from service.cli.context import AsJson, DataDir, Model, opened, saying_errors, settings_for
+from service.cli.output import note, print_json, progress, say, styled
+from service.text import counted
 from store.errors import InvalidRecord
+from store.location import expanded
 from store.protocol import Store
 
 _SHOWN = 10
@@ -31,20 +22,27 @@ _SHOWN = 10
 
 def index(
     roots: Annotated[
-        list[Path] | None, typer.Argument(help="Folders to search for SKILL.md files; none: those indexed before.")
+        list[Path] | None,
+        typer.Argument(help="Folders to search for SKILL.md files; default: those of the last run."),
     ] = None,
     forget: Annotated[
-        list[Path] | None, typer.Option("--forget", help="A root whose skills are no longer served.")
+        list[Path] | None, typer.Option("--forget", help="A root to stop serving; may be repeated.")
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything that is reported.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List every reported file instead of the first ten of a kind.")
+    ] = False,
     data_dir: DataDir = None,
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find, embed and write skill documents; only what changed since the last run is embedded."""
+    """Find skill documents and index them; only what changed since the last run is embedded.
+
+    Exits with code 1 when none of the folders that are named holds a skill.
+    """
     with saying_errors(), opened(settings_for(data_dir, model=model)) as (store, encoders):
-        dropped = forget or []
-        wanted = roots or [Path(root) for root in store.roots() if Path(root).exists()]
+        dropped = [expanded(each) for each in forget or []]
+        named = [expanded(each) for each in roots or []]
+        wanted = named or [Path(root) for root in store.roots() if Path(root).exists()]
         if not wanted and not dropped:
             raise InvalidRecord("name a folder that holds skills, such as: skillrank index ~/.claude/skills")
         wanted = [root for root in wanted if root.resolve() not in {each.resolve() for each in dropped}]
@@ -53,52 +51,67 @@ def index(
             print_json(report)
         else:
             print_report(report, verbose=verbose)
+        empty = _without_skill(store, report, wanted)
+        for root in empty:
+            note(
+                styled("note:", "yellow"),
+                f" no skill was found in {root}: a skill is a folder with a file named SKILL.md",
+                wrap=False,
+            )
+    # Asked for these folders and nothing else, the run did nothing that was wanted.
+    if named and len(empty) == len(wanted) > 0:
+        raise typer.Exit(1)
 
 
 def index_with_progress(
     store: Store, source: EncoderSource, roots: list[Path], *, forget: list[Path] | None = None
 ) -> IndexReport:
-    """Run an index run and show on standard error how far it is."""
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description:<13}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=ERRORS,
-        transient=True,
-        # A log file wants the summary, not a bar that is drawn again and again.
-        disable=not ERRORS.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("scanning", total=None)
+    """Index `roots` and show the progress on standard error."""
+    with progress() as show:
 
-        def show(progress: IndexProgress) -> None:
-            bar.update(task, description=progress.stage, completed=progress.done, total=progress.total)
+        def tell(now: IndexProgress) -> None:
+            show(now.stage, now.done, now.total)
 
-        return run_index(store, source, roots, forget=forget or [], on_progress=show)
+        return run_index(store, source, roots, forget=forget or [], on_progress=tell)
+
+
+def _without_skill(store: Store, report: IndexReport, roots: list[Path]) -> list[Path]:
+    paths = [state.document_path for state in store.documents()]
+    paths += [each.path for each in report.shadowed] + [each.path for each in report.copies]
+    paths += [each.path for each in report.unparsable] + [each.path for each in report.repaired]
+    found = [Path(path) for path in paths]
+    return [
+        root
+        for root in roots
+        if not any(path.is_relative_to(root.absolute()) or path.is_relative_to(root.resolve()) for path in found)
+    ]
 
 
 def print_report(report: IndexReport, *, verbose: bool = False) -> None:
-    """Print the summary of a run, and what a person should look at."""
-    CONSOLE.print(
-        f"[bold]{report.documents}[/] skills served  ·  "
-        f"[green]{report.added} added[/], [yellow]{report.changed} changed[/], [red]{report.removed} removed[/], "
-        f"{report.unchanged} unchanged  ·  {report.embedded} embedded  ·  {report.seconds:.1f} s",
-        highlight=False,
+    """Print the summary of a run, and the files that need attention."""
+    say(
+        styled(f"{counted(report.documents, 'skill')} served", "bold"),
+        "  ·  ",
+        styled(f"{report.added:,} added", "green"),
+        ", ",
+        styled(f"{report.changed:,} changed", "yellow"),
+        ", ",
+        styled(f"{report.removed:,} removed", "red"),
+        f", {report.unchanged:,} unchanged  ·  {report.embedded:,} embedded  ·  {report.seconds:.1f} s",
     )
     shown = None if verbose else _SHOWN
-    _list("shadowed", [f"{s.skill_name}  ←  {s.path}" for s in report.shadowed], shown, "their name was taken already")
-    _list("copies", [f"{c.path}  =  {c.of}" for c in report.copies], shown, "exactly another document, folded into it")
-    _list("repaired", [f"{r.path}: {'; '.join(r.problems)}" for r in report.repaired], shown, "indexed all the same")
+    _list("shadowed", [f"{s.skill_name}  ←  {s.path}" for s in report.shadowed], shown, "another skill has the name")
+    copies = "exact copy" if len(report.copies) == 1 else "exact copies"
+    _list(copies, [f"{c.path}  =  {c.of}" for c in report.copies], shown, "served as one skill")
+    _list("repaired", [f"{r.path}: {'; '.join(r.problems)}" for r in report.repaired], shown, "indexed nevertheless")
     _list("unparsable", [f"{u.path}: {u.reason}" for u in report.unparsable], None, "not indexed")
 
 
 def _list(title: str, lines: list[str], shown: int | None, meaning: str) -> None:
     if not lines:
         return
-    CONSOLE.print(f"[bold]{len(lines)} {title}[/] ({meaning})", highlight=False)
+    say(styled(f"{len(lines):,} {title}", "bold"), f" ({meaning})")
     for line in lines[:shown]:
-        CONSOLE.print(f"  {plain(line)}", highlight=False, soft_wrap=True)
+        say("  ", line, wrap=False)
     if shown is not None and len(lines) > shown:
-        CONSOLE.print(f"  … and {len(lines) - shown} more (--verbose lists all)", highlight=False, style="dim")
+        say(f"  … and {len(lines) - shown:,} more (--verbose lists all)", style="dim")

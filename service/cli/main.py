@@ -26,13 +26,15 @@ from service.cli import (
     tuning,
     upkeep,
 )
-from service.cli.context import CONSOLE, saying_errors
+from service.cli.context import saying_errors
+from service.cli.output import prepare_streams, say
 
 app = typer.Typer(
     name="skillrank",
-    help="Which skill should I use? Ranked by meaning and by what really happened.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Messages hold names and arguments, which are no markup.
+    rich_markup_mode=None,
 )
 app.command("index")(indexing.index)
 app.command("search")(searching.search)
@@ -63,7 +65,7 @@ app.add_typer(upkeep.migrate, name="migrate")
 
 def _show_version(value: bool) -> None:
     if value:
-        CONSOLE.print(f"skillrank {VERSION}", highlight=False)
+        say(f"skillrank {VERSION}")
         raise typer.Exit
 
 
@@ -73,12 +75,17 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Which skill should I use? Ranked by meaning and by what really happened."""
+    """Find the right skill: semantic search over SKILL.md files, ranked by recorded outcomes.
+
+    Start with: skillrank index FOLDER, then skillrank search "what you want to do". Every command that prints a result
+    takes --json. Exit codes: 0 success, 1 error or problems found, 2 wrong usage, 130 interrupted.
+    """
 
 
 def main() -> None:
     """Run the command line."""
-    # What a person must know, a command prints; `serve` sets up logs of its own.
+    prepare_streams()
+    # Commands print what people need to know; `serve` configures logging itself.
     logging.getLogger().addHandler(logging.NullHandler())
     with saying_errors():
         app(standalone_mode=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -178,6 +179,8 @@ def replay(choices: Sequence[RecordedChoice], reading: Reading, weights: Weights
 def _refusal(choices: int, gain: Interval, current: float | None, proposed: float | None) -> str | None:
     if choices < FEWEST_CHOICES:
         return f"{choices} recorded choices to judge by; it takes {FEWEST_CHOICES}"
+    if not math.isfinite(gain.low):
+        return "all recorded choices to judge by are of one reporter; it takes two"
     if not gain.low > 0:
         return f"no change is better with 90% confidence (the best gains {gain.mean:+.3f}, at least {gain.low:+.3f})"
     if current is None or proposed is None:

@@ -11,9 +11,9 @@ from store.contract.searches import Confidence
 
 CONFIDENCE_WORDS: Final[dict[Confidence, str]] = {
     "high": "these skills fit the query",
-    "medium": "these skills probably fit; look at the first ones before you choose",
-    "low": "nothing fits well; these come nearest",
-    "none": "no skill fits this query; these are only the least unlike it",
+    "medium": "these skills probably fit; compare the first ones before you choose",
+    "low": "no skill fits well; these are the closest",
+    "none": "no skill fits this query; the closest ones are listed only for reference",
 }
 
 # Measured on queries that were held out of training and on queries that nothing fits (DECISIONS.md, 25,
