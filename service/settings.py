@@ -5,7 +5,6 @@ Each field is set by the environment variable ``SKILLRANK_<FIELD>``; a command-l
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,13 +103,11 @@ def read_settings(environ: Mapping[str, str] = os.environ, *, data_dir: Path | N
 
 
 def _read(variable: str, value: str, kind: Any) -> Any:
-    try:
-        read = msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidSetting(f"{variable}={value} cannot be used: {error}") from error
-    if read == "":
+    if not value:
         raise InvalidSetting(f"{variable}= cannot be used: it is empty; set a value or unset it")
-    # Not a number compares as false, so it passes every bound.
-    if isinstance(read, float) and math.isnan(read):
-        raise InvalidSetting(f"{variable}={value} cannot be used: it is not a number")
-    return read
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        # It always got a string; what counts is what would do.
+        wanted = str(error).removesuffix(", got `str`").replace("Expected", "expected")
+        raise InvalidSetting(f"{variable}={value} cannot be used: {wanted}") from error

@@ -45,10 +45,11 @@ def train(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train an adapter of the model on the indexed documents; on two cores this takes about an hour.
+    """Adapt the embedding model to your library.
 
-    If it is interrupted, run the same command again to continue. The documents that are held out calibrate the
-    confidence of the new model. Afterwards index with the result: --model BASE+FOLDER.
+    Trains an adapter on the indexed documents, which takes about an hour on two cores. If it is interrupted, run
+    the same command again to continue. The documents that are held out calibrate the confidence of the new model.
+    Afterwards index with the result: --model BASE+FOLDER.
     """
     # SciPy takes a second to import, which no other command should wait for.
     from service.evaluation.held_out import held_out_queries, keep_scale  # noqa: PLC0415

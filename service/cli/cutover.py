@@ -28,9 +28,9 @@ def import_json(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import the invocations of a JSON tracker's file; importing it again adds nothing.
+    """Import the invocations of a JSON tracker's file.
 
-    Exits with code 1 when a row could not be imported.
+    Importing the same file again adds nothing. Exits with code 1 when a row could not be imported.
     """
     with saying_errors(), _opened(data_dir) as (store, folder):
         migrator = DataMigrator(expanded(json_path), store, timezone=zone_of(timezone))
@@ -83,7 +83,10 @@ def cutover(
 
 
 def rollback_cutover(data_dir: DataDir = None, timezone: Zone = None, as_json: AsJson = False) -> None:
-    """Undo a cut-over: restore the JSON file with what was recorded since then. The database is kept."""
+    """Undo a cut-over by restoring the JSON file.
+
+    What was recorded since then is added to the file. The database is kept.
+    """
     with saying_errors():
         with _opened(data_dir) as (store, folder):
             report = roll_back(store, folder, timezone=zone_of(timezone))

@@ -56,10 +56,10 @@ def evaluate(
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how well search finds skills: with your queries, with recorded choices, or with a self-check.
+    """Measure how well search finds the right skills.
 
-    The self-check, which is the default, asks for documents in their own words. All measures are between 0 and 1, more
-    is better; below each mean stands its 95% interval.
+    Uses your queries, recorded choices, or by default a self-check, which asks for documents in their own words.
+    All measures are between 0 and 1, more is better; below each mean stands its 95% interval.
     """
     # SciPy takes a second to import, which no other command should wait for.
     from service.evaluation.queries import read_judged, recorded_queries, self_check_queries  # noqa: PLC0415

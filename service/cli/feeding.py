@@ -31,9 +31,9 @@ def track_workflow(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record the results of a test run or another check; recording the same file again adds nothing.
+    """Record the results of a test run or another check.
 
-    Exits with code 1 when an event was refused.
+    Recording the same file again adds nothing. Exits with code 1 when an event was refused.
     """
     told = Told(session_id=session, project_id=project, workflow=workflow, phase=phase)
     zone = zone_of(timezone)

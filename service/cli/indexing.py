@@ -35,9 +35,10 @@ def index(
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find skill documents and index them; only what changed since the last run is embedded.
+    """Find skill documents and index them.
 
-    Exits with code 1 when none of the folders that are named holds a skill.
+    Only what changed since the last run is embedded. Exits with code 1 when none of the folders that are named
+    holds a skill.
     """
     with saying_errors(), opened(settings_for(data_dir, model=model)) as (store, encoders):
         dropped = [expanded(each) for each in forget or []]

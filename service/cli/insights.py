@@ -17,9 +17,7 @@ from service.text import counted
 from store.errors import InvalidRecord
 from store.location import expanded
 
-insights = typer.Typer(
-    help="Show what the recorded invocations say across projects and databases.", invoke_without_command=True
-)
+insights = typer.Typer(help="Show insights across projects and databases.", invoke_without_command=True)
 
 _HEADINGS: Final[dict[Kind, str]] = {
     "mixed_results": "Works well in some projects and badly in others",
@@ -43,7 +41,7 @@ def aggregate(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Aggregate what was recorded since the last time by project, skill and day.
+    """Aggregate new records by project, skill and day.
 
     Exits with code 1 when a source could not be read.
     """
@@ -72,11 +70,11 @@ def show(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show insights with their evidence, the strongest first. Run `skillrank aggregate` before.
+    """Show insights with their evidence, the strongest first.
 
-    The score is the size of the effect times its certainty, from 0 to 1. Percentages are shares of finished uses that
-    completed, with their 95% interval in parentheses. q is the expected share of false findings among those that are
-    as clear or clearer.
+    Run `skillrank aggregate` before. The score is the size of the effect times its certainty, from 0 to 1.
+    Percentages are shares of finished uses that completed, with their 95% interval in parentheses. q is the
+    expected share of false findings among those that are as clear or clearer.
     """
     if context.invoked_subcommand is not None:
         return
@@ -92,7 +90,7 @@ def show(
 
 @insights.command("projects")
 def projects(since: Since = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the projects, each with the projects that use skills in a similar way.
+    """List projects, and those that use similar skills.
 
     Percentages are shares of finished uses that completed, with their 95% interval in parentheses. Similarity is
     between 0 and 1.

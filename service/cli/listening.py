@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -230,8 +231,11 @@ def _listening(family: int, address: Sequence[Any]) -> socket.socket:
 
 
 def _in_words(host: str, port: int, error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) else "this is not a host name"
     code = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, socket.gaierror):
+        reason = error.strerror
+    else:
+        reason = "this is not a host name" if code is None else os.strerror(code)
     if code == errno.EADDRINUSE:
         remedy = "stop what uses it, or choose another port with --port or SKILLRANK_PORT (0 takes any free one)"
     elif code in {errno.EACCES, errno.EPERM}:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from service import VERSION
 from service.cli import (
@@ -27,10 +29,43 @@ from service.cli import (
     upkeep,
 )
 from service.cli.context import saying_errors
-from service.cli.output import prepare_streams, say
+from service.cli.output import note, prepare_streams, print_document, print_error, say
+
+
+class _CommandTree(TyperGroup):
+    """Prints wrong usage as the commands print their errors."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        standalone = kwargs.pop("standalone_mode", True)
+        try:
+            code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc]
+        except typer.TyperException as error:
+            if not standalone:
+                raise
+            _print_usage_error(error)
+            code = error.exit_code
+        if standalone:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
+
+
+def _print_usage_error(error: typer.TyperException) -> None:
+    context: typer.Context | None = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is not None and message == context.get_help():
+        # A group that was called without a command shows its help.
+        print_document(message + "\n")
+        return
+    print_error(message)
+    if context is not None:
+        note(f"see `{context.command_path} --help`", wrap=False)
+
 
 app = typer.Typer(
     name="skillrank",
+    cls=_CommandTree,
+    # Long option names leave little room for help in the usual 80 columns.
+    context_settings={"max_content_width": 100},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     # Messages hold names and arguments, which are no markup.

@@ -14,7 +14,7 @@ from store.contract.metrics import Bucket
 from store.errors import NotFound
 from store.windows import parse_window
 
-metrics = typer.Typer(help="Metrics of the recorded invocations.", no_args_is_help=True)
+metrics = typer.Typer(help="Show metrics of the recorded invocations.", no_args_is_help=True)
 
 _BUCKETS: dict[str, Bucket] = {"minute": "minute", "hour": "hour", "day": "day", "week": "week"}
 _BAR_WIDTH = 30
@@ -22,7 +22,7 @@ _BAR_WIDTH = 30
 
 @metrics.command("summary")
 def summary(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show totals, the completion rate, the most frequent errors and workflow paths."""
+    """Show totals, rates and the most frequent errors."""
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         found = store.summary()
         if as_json:
@@ -59,7 +59,7 @@ def show(
             print_json(known)
             return
         table(
-            ("skill", "uses", "completed", "open", "completed of finished", "median", "95th percentile"),
+            ("skill", "uses", "completed", "open", "rate", "median", "p95"),
             [
                 (
                     each.skill_name,
@@ -72,6 +72,10 @@ def show(
                 )
                 for each in known
             ],
+        )
+        say(
+            "rate: completed uses of all finished ones; median, p95: half and 95% of the uses took at most this long",
+            style="dim",
         )
 
 

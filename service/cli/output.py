@@ -152,19 +152,16 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str 
     if title:
         heading(title)
     widths = [max([cell_len(header), *(_width(row[place]) for row in cells)]) for place, header in enumerate(headers)]
-    least = [width if width <= _KEPT_WHOLE else _FEWEST_COLUMNS for width in widths]
+    least = [
+        width if width <= _KEPT_WHOLE else max(_FEWEST_COLUMNS, min(width, _longest_word(row[place] for row in cells)))
+        for place, width in enumerate(widths)
+    ]
     if sum(least) + _GAP * len(least) > _OUT.width:
         _print_blocks(headers, cells)
         return
     drawn = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
-    for header, width in zip(headers, widths, strict=True):
-        whole = width <= _KEPT_WHOLE
-        drawn.add_column(
-            Text(header),
-            no_wrap=whole,
-            min_width=width if whole else _FEWEST_COLUMNS,
-            overflow="fold",
-        )
+    for header, width, fewest in zip(headers, widths, least, strict=True):
+        drawn.add_column(Text(header), no_wrap=width <= _KEPT_WHOLE, min_width=fewest, overflow="fold")
     for row in cells:
         drawn.add_row(*row)
     for segments in _OUT.render_lines(drawn, _OUT.options, pad=False):
@@ -261,6 +258,10 @@ def _text(part: Cell) -> Text:
 
 def _width(cell: Text) -> int:
     return max((cell_len(line) for line in cell.plain.split("\n")), default=0)
+
+
+def _longest_word(cells: Iterable[Text]) -> int:
+    return max((cell_len(word) for cell in cells for word in cell.plain.split()), default=0)
 
 
 def _holds(stream: TextIO, text: str) -> bool:

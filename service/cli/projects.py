@@ -15,7 +15,7 @@ from store.contract.projects import NewProject, ProjectSkill, SkillDeclaration, 
 from store.errors import NotFound
 from store.protocol import Store
 
-project = typer.Typer(help="Declare projects, their skills and their participants.", no_args_is_help=True)
+project = typer.Typer(help="Declare, join and complete projects.", no_args_is_help=True)
 
 ProjectId = Annotated[str, typer.Argument(help="The project's id.")]
 
@@ -28,7 +28,7 @@ def declare(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a project, or replace the declared skills of an existing one."""
+    """Declare a project or replace its declared skills."""
 
     def work(transaction: WorkTransaction) -> list[ProjectSkill]:
         if name is not None or not known:
@@ -55,7 +55,10 @@ def join(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a user to a project, and record a signal for each skill that the project declares."""
+    """Add a user to a project.
+
+    Records a signal for each skill that the project declares.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         joined = join_project(store, identifier, user)
         if as_json:
@@ -66,7 +69,10 @@ def join(
 
 @project.command("complete")
 def complete(identifier: ProjectId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Complete a project, and record signals for all its participants."""
+    """Complete a project.
+
+    Records signals for all its participants.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         completed = complete_project(store, identifier)
         if as_json:

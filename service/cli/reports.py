@@ -39,7 +39,10 @@ def session(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what happened in a session, and the workflow results during and after each skill."""
+    """Show what happened in a session.
+
+    Includes the workflow results during and after each skill.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         found = session_report(store, session_id)
         if as_json:
@@ -62,9 +65,10 @@ def workflows(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which skills help which steps, where work gets stuck, and what follows what, across sessions.
+    """Show how skills and workflow steps relate.
 
-    Percentages are followed by their 95% interval in parentheses.
+    Shows which skills help which steps, where work gets stuck, and what follows what, across sessions. Percentages
+    are followed by their 95% interval in parentheses.
     """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         wanted = WorkflowFilter(project_id=project, workflow=workflow, since=since)

@@ -38,9 +38,10 @@ def serve(
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the HTTP service until it is stopped with Ctrl-C or SIGTERM.
+    """Run the HTTP service.
 
-    With --json, the address is printed as JSON on standard output; logs go to standard error.
+    It runs until it is stopped with Ctrl-C or SIGTERM. With --json, the address is printed as JSON on standard
+    output; logs go to standard error.
     """
     with saying_errors():
         settings = settings_for(data_dir, host=host, port=port, model=model)
@@ -75,9 +76,10 @@ def demo(
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Index a library, record an invented history of its use, run a few searches, and serve.
+    """Try skillrank with a small built-in library.
 
-    With --json, two values are printed: what was indexed, recorded and found, and then the address of the service.
+    Indexes the library, records an invented history of its use, runs a few searches, and serves. With --json, two
+    values are printed: what was indexed, recorded and found, and then the address of the service.
     """
     with saying_errors():
         settings = settings_for(data_dir, host=host, port=port, model=model)

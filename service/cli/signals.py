@@ -14,9 +14,7 @@ from store.contract.signals import SignalFilter
 from store.errors import InvalidRecord
 from store.windows import parse_window
 
-signals = typer.Typer(
-    help="Signals: what projects and progress updates say about the skills that people have.", no_args_is_help=True
-)
+signals = typer.Typer(help="Show signals: evidence of skills from projects.", no_args_is_help=True)
 
 User = Annotated[str | None, typer.Option(help="Only signals of this user.")]
 Project = Annotated[str | None, typer.Option(help="Only signals of this project.")]
@@ -69,7 +67,7 @@ def momentum(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show signals over time, and the change from the period before."""
+    """Show signals over time, and how they changed."""
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         if bucket not in _BUCKETS:
             raise InvalidRecord(f"{bucket!r} is not one of {', '.join(_BUCKETS)}", field="bucket")

@@ -24,7 +24,7 @@ class _NameOrCommand(TyperGroup):
         return super().parse_args(ctx, args if known else [_SHOW, *args])
 
 
-skills = typer.Typer(help="List the catalogue, show one skill, or find skills that compete.", cls=_NameOrCommand)
+skills = typer.Typer(help="List or show skills, or find those that compete.", cls=_NameOrCommand)
 
 
 @skills.command(_SHOW)
@@ -65,10 +65,11 @@ def overlap(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find pairs of skills that compete for the same queries, and the words that cause it.
+    """Find skills that compete for the same queries.
 
-    Pairs between which recorded searches led to a choice come first, then the most similar ones. Similarity is the
-    cosine of the two documents' vectors: 1 means the same text.
+    Each pair is shown with the words that cause it. Pairs between which recorded searches led to a choice come
+    first, then the most similar ones. Similarity is the cosine of the two documents' vectors: 1 means the same
+    text.
     """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         found = overlapping_skills(store, limit=limit, skill_name=name, copies=copies)

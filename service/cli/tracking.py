@@ -99,7 +99,10 @@ def update(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record progress in a project, and a signal for each skill that the project declares."""
+    """Record progress in a project.
+
+    Records a signal for each skill that the project declares.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         recorded = record_progress_update(
             store, NewProgressUpdate(project_id=project, user_id=user, content=content, idempotency_key=key)
@@ -133,7 +136,10 @@ def end_session(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a session: its open invocations are recorded as abandoned, and its report is stored."""
+    """End a session and store its report.
+
+    Its open invocations are recorded as abandoned.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         ended = end_session_with_report(store, session_id)
         if as_json:

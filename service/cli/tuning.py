@@ -36,9 +36,9 @@ def tune(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change the weights of ranking if recorded outcomes show that this is better.
+    """Improve the ranking weights with recorded outcomes.
 
-    Exits with code 1 when the change is refused.
+    Weights are changed only if the outcomes show that this is better. Exits with code 1 when the change is refused.
     """
     with saying_errors(), opened(settings_for(data_dir)) as (store, encoders):
         queries = read_judgements(expanded(judged)) if judged is not None else []

@@ -28,11 +28,11 @@ from store.sqlite import (
 )
 from store.sqlite import restore as restore_backup
 
-migrate = typer.Typer(help="Inspect and change the version of the database schema.", no_args_is_help=True)
+migrate = typer.Typer(help="Show and change the version of the database schema.", no_args_is_help=True)
 
 
 def sweep_once(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Do the housekeeping that the service does every ten minutes.
+    """Do the housekeeping that the service does regularly.
 
     Closes invocations and sessions that were left open, and deletes queries older than SKILLRANK_KEEP_SEARCHES_DAYS.
     """
@@ -58,7 +58,7 @@ def doctor(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the database and the index, and list every problem.
+    """Check the database and the index for problems.
 
     Exits with code 1 when there is a problem.
     """
@@ -100,9 +100,9 @@ def backup(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back up the database while it is in use, and verify the copy.
+    """Back up the database and verify the copy.
 
-    Its SHA-256 checksum is written next to it.
+    The database may be in use meanwhile. Its SHA-256 checksum is written next to it.
     """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         folder = backups_folder(data_dir)
@@ -126,9 +126,9 @@ def restore(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replace the database with a backup, and keep the present one.
+    """Replace the database with a backup.
 
-    Refuses while another process has the database open.
+    The present database is kept. Refuses while another process has the database open.
     """
     with saying_errors():
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
