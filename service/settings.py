@@ -17,8 +17,11 @@ from store.location import DATABASE_NAME, expanded, keep_queries
 from store.location import data_dir as default_data_dir
 
 PREFIX: Final = "SKILLRANK_"
-# From about half a minute, so that a background task never spins, to about eleven years, which dates can hold.
-Hours = Annotated[float, msgspec.Meta(ge=0.01, le=100_000)]
+# About eleven years: longer times lie outside of what dates can hold.
+_MOST_HOURS: Final = 100_000
+Hours = Annotated[float, msgspec.Meta(gt=0, le=_MOST_HOURS)]
+# At least half a minute, so that a background task never spins.
+Interval = Annotated[float, msgspec.Meta(ge=0.01, le=_MOST_HOURS)]
 DEFAULT_MODEL: Final = "all-MiniLM-L6-v2+skills"
 
 
@@ -65,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_idle_hours: Hours = 24.0
     keep_queries: bool = True
     keep_searches_days: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
-    aggregate_hours: Hours | None = None
+    aggregate_hours: Interval | None = None
     explore_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
     @property

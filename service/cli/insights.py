@@ -145,7 +145,7 @@ def _print_report(report: InsightReport, limit: int) -> None:
             say(f"  … and {len(found) - limit:,} more (--limit shows more)", style="dim")
         checked = f"  {counted(examined.found, 'insight')} from {counted(examined.examined, 'case')} checked"
         if examined.not_enough_data:
-            checked += f"; {examined.not_enough_data:,} more without enough data (needs {examined.needs})"
+            checked += f"; not enough data for {examined.not_enough_data:,} more (needs {examined.needs})"
         say(checked, style="dim")
 
 

@@ -187,7 +187,8 @@ def print_json(payload: Any) -> None:
 
 def print_document(text: str) -> None:
     """Print a document: unchanged into a pipe or a file, with control characters written out on a terminal."""
-    sys.stdout.write(visible(text, keep="\n\t") if sys.stdout.isatty() else text)
+    # The line ends of other systems are no characters that somebody should see.
+    sys.stdout.write(visible(text.replace("\r\n", "\n"), keep="\n\t") if sys.stdout.isatty() else text)
 
 
 def print_value(value: str) -> None:

@@ -38,7 +38,10 @@ def show(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the catalogue, or show one skill; the word `show` may be left out."""
+    """List the catalogue, or show one skill.
+
+    The word `show` may be left out.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         if name is not None:
             content = read_content(store.skill(name), None)

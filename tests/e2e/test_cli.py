@@ -78,6 +78,7 @@ def test_tuning_without_a_record_is_refused_and_changes_nothing(skillrank: Comma
     run = skillrank("tune")
     assert run.returncode == 1
     assert "refused: 0 recorded choices to judge by" in run.stdout
+    assert not [word for word in ("nan", "inf", "Weights(", "Interval(") if word in run.stdout]
     dry = skillrank("tune", "--dry-run", "--json")
     assert (dry.returncode, json.loads(dry.stdout)["adopted"]) == (0, False)
 
@@ -91,7 +92,13 @@ def test_an_evaluation_prints_a_table_and_fails_under_its_threshold(
     run = skillrank("eval", "--queries", queries, "--compare", "outcomes=off", "--fail-under", "Hit@1=1")
     assert run.returncode == 0, run.stderr
     assert "nDCG@10" in run.stdout
-    assert "paired randomisation test" in run.stdout
+    assert "one query has no interval" in run.stdout
+    queries.write_text(
+        queries.read_text("utf-8") + '{"query": "shopping list", "expected": ["plan-dinners"]}\n', encoding="utf-8"
+    )
+    both = skillrank("eval", "--queries", queries, "--compare", "outcomes=off").stdout
+    assert "paired randomisation test (2 queries)" in both
+    queries.write_text(queries.read_text("utf-8").splitlines()[0] + "\n", encoding="utf-8")
     told = json.loads(skillrank("eval", "-q", queries, "--json").stdout)
     assert told["measures"]["all (1)"]["Hit@1"]["mean"] == 1.0
     assert "nothing to ask them for" in skillrank("eval").stderr
@@ -99,4 +106,4 @@ def test_an_evaluation_prints_a_table_and_fails_under_its_threshold(
     run = skillrank("eval", "--queries", queries, "--fail-under", "Hit@1=1")
     assert run.returncode == 1
     assert "Hit@1 is 0.000, under 1.0" in run.stderr
-    assert "expected fix-types: at place" in run.stdout
+    assert "expected fix-types: at position" in run.stdout

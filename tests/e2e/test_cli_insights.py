@@ -47,16 +47,18 @@ def test_databases_are_counted_into_one_and_asked(skillrank: Run, tmp_path: Path
 
 def test_without_a_source_the_own_database_is_counted(skillrank: Run, tmp_path: Path) -> None:
     database(tmp_path / "data", good=True)
-    assert "120 uses, 120 outcomes and 0 searches" in " ".join(skillrank("aggregate").stdout.split())
+    assert "120 new uses, 120 new outcomes and 0 new searches on 60 days" in " ".join(
+        skillrank("aggregate").stdout.split()
+    )
     assert "0 rows read" in skillrank("aggregate").stdout
 
 
-def test_a_source_that_is_left_out_is_told_and_the_status_says_so(skillrank: Run, tmp_path: Path) -> None:
+def test_a_skipped_source_is_reported_and_sets_the_exit_code(skillrank: Run, tmp_path: Path) -> None:
     good = database(tmp_path / "web", good=True)
     (tmp_path / "bad.db").write_text("no database")
     found = skillrank("aggregate", "--source", tmp_path / "bad.db", "--source", good)
     assert found.returncode == 1
-    assert "left out: " in found.stdout
+    assert "skipped: " in found.stdout
     assert "240 rows read" in found.stdout
 
 
