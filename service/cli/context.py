@@ -82,4 +82,4 @@ def zone_of(name: str | None) -> ZoneInfo | None:
 
 
 def _what_failed(error: OSError) -> str:
-    return "a system call failed" if error.filename is None else f"{error.filename} cannot be used"
+    return "reading or writing failed" if error.filename is None else f"{error.filename} cannot be used"

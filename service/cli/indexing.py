@@ -52,6 +52,9 @@ def index(
             print_json(report)
         else:
             print_report(report, verbose=verbose)
+        _, degraded = encoders.for_model(report.model_id)
+        if degraded is not None:
+            note(styled("note:", "yellow"), f" {degraded}", wrap=False)
         empty = _without_skill(store, report, wanted)
         for root in empty:
             note(
@@ -115,4 +118,4 @@ def _list(title: str, lines: list[str], shown: int | None, meaning: str) -> None
     for line in lines[:shown]:
         say("  ", line, wrap=False)
     if shown is not None and len(lines) > shown:
-        say(f"  … and {len(lines) - shown:,} more (--verbose lists all)", style="dim")
+        say(f"… and {len(lines) - shown:,} more (--verbose lists all)", style="dim", indent=2)

@@ -136,17 +136,23 @@ def _print_report(report: InsightReport, limit: int) -> None:
     by_kind: dict[Kind, list[Insight]] = defaultdict(list)
     for insight in report.insights:
         by_kind[insight.kind].append(insight)
+    if report.insights:
+        say(
+            "score: size of the effect times its certainty, 0 to 1; percentages: completed uses of all finished ones, "
+            "with their 95% interval; q: expected share of false findings among those as clear or clearer",
+            style="dim",
+        )
     for examined in report.examined:
         found = by_kind[examined.kind]
         heading(_HEADINGS[examined.kind])
         if found:
             _print_insights(found[:limit])
         if len(found) > limit:
-            say(f"  … and {len(found) - limit:,} more (--limit shows more)", style="dim")
-        checked = f"  {counted(examined.found, 'insight')} from {counted(examined.examined, 'case')} checked"
+            say(f"… and {len(found) - limit:,} more (--limit shows more)", style="dim", indent=2)
+        checked = f"{counted(examined.found, 'insight')} from {counted(examined.examined, 'case')} checked"
         if examined.not_enough_data:
             checked += f"; not enough data for {examined.not_enough_data:,} more (needs {examined.needs})"
-        say(checked, style="dim")
+        say(checked, style="dim", indent=2)
 
 
 def _print_insights(found: list[Insight]) -> None:

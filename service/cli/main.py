@@ -29,7 +29,7 @@ from service.cli import (
     upkeep,
 )
 from service.cli.context import saying_errors
-from service.cli.output import note, prepare_streams, print_document, print_error, say
+from service.cli.output import finish_output, note, prepare_streams, print_document, print_error, say
 
 
 class _CommandTree(TyperGroup):
@@ -45,7 +45,7 @@ class _CommandTree(TyperGroup):
             _print_usage_error(error)
             code = error.exit_code
         if standalone:
-            sys.exit(code if isinstance(code, int) else 0)
+            sys.exit((code if isinstance(code, int) else 0) or (0 if finish_output() else 1))
         return code
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any, Final, TextIO
 
@@ -94,6 +94,22 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=_ERROR_HANDLER)
+
+
+def finish_output() -> bool:
+    """Write out what is still held back, and return whether all of it arrived; print an error if not."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Otherwise the interpreter tries again when it ends, and complains by itself.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader that wants no more, such as head, is no error.
+        if isinstance(error, BrokenPipeError):
+            return True
+        print_error(f"the output cannot be written: {error.strerror}")
+        return False
+    return True
 
 
 def styled(text: str, style: str) -> Text:

@@ -1,4 +1,4 @@
-"""Whether anything fits at all: read off how near the nearest skill is, by the scale of the model that says so."""
+"""How well the best skill fits a query: judged by its similarity, on the scale of the model that computed it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ CONFIDENCE_WORDS: Final[dict[Confidence, str]] = {
     "none": "no skill fits this query; the closest ones are listed only for reference",
 }
 
-# Measured on queries that were held out of training and on queries that nothing fits (DECISIONS.md, 25,
-# 52 and 55). A model that has no scale, here or beside it, reads otherwise, so its answers are never called better or
-# worse than probable.
+# Measured on queries that were held out of training and on queries that no skill fits (DECISIONS.md, 25, 52 and 55).
+# Similarities of a model without a scale, here or in its own folder, cannot be read, so its confidence stays medium.
 _SCALES: Final = {
     "all-MiniLM-L6-v2+skills": Scale(low=0.35, medium=0.39, high=0.50, spread=0.058, lexical_weight=0.17),
     "all-MiniLM-L6-v2": Scale(low=0.32, medium=0.42, high=0.55, spread=0.0475, lexical_weight=0.32),
@@ -26,24 +25,24 @@ _SCALES: Final = {
 
 
 def scale_of(model_id: str, own: Scale | None) -> Scale | None:
-    """Return the scale that lies beside a model (`own`), else that of the release, else None."""
+    """Return the scale in the folder of the model (`own`), else the built-in one, else None."""
     return own or _SCALES.get(model_id.rpartition("@")[0])
 
 
 def fusion_settings(scale: Scale | None) -> dict[str, float]:
-    """Return what `service.ranking.fusion.fused_relevance` should know of a model; nothing for one without a scale."""
+    """Return the settings of `service.ranking.fusion.fused_relevance` for a model; none without a scale."""
     return {} if scale is None else {"spread": scale.spread, "lexical_weight": scale.lexical_weight}
 
 
 def judge_confidence(candidates: Sequence[Candidate], scale: Scale | None) -> Confidence:
-    """Say how sure it is that the best candidate answers the query.
+    """Return how certain it is that the best candidate fits the query.
 
     Parameters
     ----------
     candidates : sequence of Candidate
-        Without any similarity when only words were compared.
+        They have no similarity when only words were compared.
     scale : Scale or None
-        Of the model that the similarities come from.
+        The scale of the model that computed the similarities.
     """
     if not candidates:
         return "none"

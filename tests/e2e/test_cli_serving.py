@@ -160,6 +160,20 @@ def test_a_reader_that_ends_early_is_no_error(environment: dict[str, str], skill
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_line(
+    environment: dict[str, str], skillrank: Command, library: Path
+) -> None:
+    skillrank("index", library)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*SERVICE, "skills"], env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("skillrank: ")
+    assert done.stderr.endswith(": No space left on device\n")
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 def test_a_terminal_gets_no_escape_of_a_document(
     environment: dict[str, str], skillrank: Command, tmp_path: Path
