@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from service.demo.replay import LIBRARY
+from service.settings import DEFAULT_MODEL
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 SERVICE = [sys.executable, "-m", "service"]
@@ -68,6 +72,18 @@ def test_a_port_that_is_taken_is_one_line_before_anything_is_done(
 def test_the_demo_prints_json(skillrank: Command) -> None:
     shown = json.loads(skillrank("demo", "--no-serve", "--json").stdout)
     assert (shown["index"]["documents"], shown["history"]["imported"], len(shown["answers"])) == (32, 226, 5)
+
+
+def test_the_showcase_of_the_demo_is_found_to_overlap(
+    skillrank: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    # With the model that people have: similarities of the test model say nothing.
+    environment["SKILLRANK_MODEL"] = DEFAULT_MODEL
+    for name in ("fix-type-errors", "typecheck-sweep", "plan-trip"):
+        shutil.copytree(LIBRARY / name, tmp_path / "skills" / name)
+    assert skillrank("index", tmp_path / "skills").returncode == 0
+    found = json.loads(skillrank("skills", "overlap", "--json").stdout)
+    assert [(pair["first"], pair["second"]) for pair in found] == [("fix-type-errors", "typecheck-sweep")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs ulimit -n and /proc")
