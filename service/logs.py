@@ -65,7 +65,7 @@ def configure_logs(level: str, log_format: Literal["auto", "json", "console"]) -
 
 
 def _written_out(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """Write out what would act on the terminal: paths and reasons come from callers. JSON escapes it anyway."""
+    """Make the values of a log line safe for a terminal; JSON escapes them anyway."""
     return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
 
 

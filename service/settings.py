@@ -17,7 +17,7 @@ from store.location import DATABASE_NAME, expanded, keep_queries
 from store.location import data_dir as default_data_dir
 
 PREFIX: Final = "SKILLRANK_"
-# About eleven years: longer times lie outside of what dates can hold.
+# About eleven years, which keeps times within the range of dates.
 _MOST_HOURS: Final = 100_000
 Hours = Annotated[float, msgspec.Meta(gt=0, le=_MOST_HOURS)]
 # At least half a minute, so that a background task never spins.
@@ -111,6 +111,6 @@ def _read(variable: str, value: str, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        # It always got a string; what counts is what would do.
+        # Every variable is a string, so only the expected type is of interest.
         wanted = str(error).removesuffix(", got `str`").replace("Expected", "expected")
         raise InvalidSetting(f"{variable}={value} cannot be used: {wanted}") from error

@@ -60,7 +60,7 @@ def saying_errors() -> Iterator[None]:
         print_error(str(error))
         raise typer.Exit(1) from error
     except BrokenPipeError:
-        # The reader of our output is gone, which the command line ends quietly on.
+        # The reader of the output is gone; `service.cli.main` ends quietly.
         raise
     except OSError as error:
         print_error(f"{_what_failed(error)}: {error.strerror or error}")

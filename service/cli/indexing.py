@@ -62,7 +62,7 @@ def index(
                 f" no skill was found in {root}: a skill is a folder with a file named SKILL.md",
                 wrap=False,
             )
-    # Asked for these folders and nothing else, the run did nothing that was wanted.
+    # None of the named folders was of any use, so a script should notice.
     if named and len(empty) == len(wanted) > 0:
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""Listening for requests: binds first, serves afterwards, and keeps idle clients from using up all descriptors."""
+"""The sockets and the server of `skillrank serve`: binds before it serves, and limits idle clients."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from litestar import Litestar
 
 _DRAIN_S: Final = 10
-# A client gets this long to send the head of a request, and this long for its body.
+# How long a client may take to send the head of a request, and its body.
 HEAD_WITHIN_S: Final = 15.0
 BODY_WITHIN_S: Final = 60.0
 _LOOK_EVERY_S: Final = 5.0
 _QUIET_S: Final = 10.0
-# Kept for the database, models and documents.
+# Reserved for the database, models and documents.
 _RESERVED_DESCRIPTORS: Final = 16
 _MOST_CONNECTIONS: Final = 2_048
 _FEWEST_CONNECTIONS: Final = 4
@@ -41,7 +41,7 @@ class CannotListen(SkillrankError):
 
 
 class Listener:
-    """The sockets on which the service listens; a context that closes them.
+    """The sockets of the service; a context manager that closes them.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def run_server(app: Litestar, listener: Listener) -> None:
         http=Limited,
         log_config=None,
         access_log=False,
-        # The event loop accepts so many connections at once, before any of them can be refused.
+        # The event loop accepts up to this many connections before it can refuse any of them.
         backlog=most,
         timeout_graceful_shutdown=_DRAIN_S,
     )
@@ -98,13 +98,13 @@ def run_server(app: Litestar, listener: Listener) -> None:
 
 
 class GuardedProtocol(H11Protocol):
-    """HTTP with limits: connections beyond `most_connections`, and clients that ask nothing, are disconnected."""
+    """HTTP that disconnects clients beyond `most_connections`, and those that do not complete a request."""
 
     most_connections: ClassVar[int] = _MOST_CONNECTIONS
     _refused_at: ClassVar[float] = float("-inf")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Refuse a connection too many; watch the others."""
+        """Refuse the connection if there are too many, else watch it."""
         super().connection_made(transport)
         self._since = self.loop.time()
         self._asking = True
@@ -114,7 +114,7 @@ class GuardedProtocol(H11Protocol):
             self._refuse()
 
     def data_received(self, data: bytes) -> None:
-        """Note when a request begins and when its head is complete."""
+        """Track when a request starts and when its head is complete."""
         if self._is_idle() and not self._asking:
             self._asking, self._since = True, self.loop.time()
         super().data_received(data)
@@ -128,7 +128,7 @@ class GuardedProtocol(H11Protocol):
 
     def _look(self) -> None:
         waited = self.loop.time() - self._since
-        # Between two requests the server's own keep-alive timeout holds.
+        # Between two requests, uvicorn's keep-alive timeout applies.
         slow_head = self._asking and self._is_idle() and waited >= HEAD_WITHIN_S
         slow_body = not self._is_idle() and self.cycle.more_body and waited >= BODY_WITHIN_S
         if slow_head or slow_body:
@@ -137,7 +137,7 @@ class GuardedProtocol(H11Protocol):
             self._watch = self.loop.call_later(_LOOK_EVERY_S, self._look)
 
     def _is_idle(self) -> bool:
-        # The base class declares a cycle from the start but has none before the first request.
+        # There is no cycle before the first request, although the base class declares one.
         cycle: Any = self.cycle
         return cycle is None or bool(cycle.response_complete)
 
@@ -156,7 +156,7 @@ class _Server(uvicorn.Server):
 
 
 class _Exceptions:
-    """Handles what goes wrong in the event loop: a lack of descriptors is logged in one line, now and then."""
+    """Handles exceptions of the event loop, and logs a lack of file descriptors in one line at intervals."""
 
     def __init__(self) -> None:
         self._logged_at = float("-inf")
@@ -170,9 +170,9 @@ class _Exceptions:
 
 
 def connection_limit() -> int:
-    """Return how many connections the process may hold, by half of the descriptors that are left to it.
+    """Return how many connections the process may hold: half of the file descriptors that are left.
 
-    The other half is for those that were accepted but not yet refused.
+    The other half is for connections that were accepted and are about to be refused.
     """
     left = _descriptor_limit() - _open_descriptors() - _RESERVED_DESCRIPTORS
     return max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, left // 2))
@@ -208,7 +208,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
     except (OSError, UnicodeError) as error:
         raise CannotListen(_in_words(host, port, error)) from error
     for family, address in dict.fromkeys((family, address) for family, _, _, _, address in places):
-        # With port 0 the system chooses once; every further address gets the same port.
+        # With port 0, the system chooses a port for the first address, and the others use the same.
         chosen = found[0].getsockname()[1] if found else port
         try:
             found.append(_listening(family, (address[0], chosen, *address[2:])))
@@ -225,7 +225,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
 
 def _listening(family: int, address: Sequence[Any]) -> socket.socket:
     made = socket.create_server(tuple(address), family=family)
-    # Peers that vanished without a word are noticed.
+    # Detects peers that disappeared without closing the connection.
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return made
 

@@ -53,7 +53,7 @@ def _print_usage_error(error: typer.TyperException) -> None:
     context: typer.Context | None = getattr(error, "ctx", None)
     message = error.format_message()
     if context is not None and message == context.get_help():
-        # A group that was called without a command shows its help.
+        # A group of commands that is called without one shows its help.
         print_document(message + "\n")
         return
     print_error(message)
@@ -64,11 +64,11 @@ def _print_usage_error(error: typer.TyperException) -> None:
 app = typer.Typer(
     name="skillrank",
     cls=_CommandTree,
-    # Long option names leave little room for help in the usual 80 columns.
+    # Long option names leave little room for their help in 80 columns.
     context_settings={"max_content_width": 100},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    # Messages hold names and arguments, which are no markup.
+    # Messages contain names and arguments, which must not be read as markup.
     rich_markup_mode=None,
 )
 app.command("index")(indexing.index)

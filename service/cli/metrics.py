@@ -116,7 +116,7 @@ def rebuild(
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         if not verify:
             store.rebuild()
-            # Ranking learns it anew from the same log, at the next searches.
+            # The next searches learn it again from the same log.
             store.forget_evidence()
         difference = store.first_difference()
     if as_json:

@@ -1,4 +1,4 @@
-"""Printing: the only module through which a command writes to a terminal, a pipe or a file.
+"""Printing: the only module through which commands write to the standard streams.
 
 Nothing here interprets markup. Every string is taken as untrusted text and shown as it is written, with control
 characters written out (`service.text.visible`); only `styled` and `table` add styles, and only to whole fragments.
@@ -35,10 +35,10 @@ from service.text import visible
 
 Cell = str | Text
 
-# A pipe has no width: its reader wraps lines, or searches in whole ones.
+# A pipe has no width: whole lines are easier to search and to process.
 _PIPE_COLUMNS: Final = 100_000
 _PIPE_LINES: Final = 25
-# A column of cells up to this width is never wrapped, so figures and dates stay in one piece.
+# Columns up to this width are never wrapped, so that figures and dates stay in one piece.
 _KEPT_WHOLE: Final = 20
 _FEWEST_COLUMNS: Final = 16
 _GAP: Final = 2
@@ -67,7 +67,7 @@ _SUBSTITUTES: Final = str.maketrans(
         "\N{NO-BREAK SPACE}": " ",
     }
 )
-# What JSON need not escape but a terminal acts on: C1 controls, direction and other invisible characters.
+# Valid in JSON, but not safe on a terminal: C1 controls, bidirectional and other invisible characters.
 _UNSEEN: Final = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
 
 
@@ -97,14 +97,14 @@ def prepare_streams() -> None:
 
 
 def finish_output() -> bool:
-    """Write out what is still held back, and return whether all of it arrived; print an error if not."""
+    """Flush standard output, and return whether that worked; print an error if not."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Otherwise the interpreter tries again when it ends, and complains by itself.
+        # Otherwise the interpreter flushes again at exit and prints a traceback.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # A reader that wants no more, such as head, is no error.
+        # A reader that has seen enough, such as head, is no error.
         if isinstance(error, BrokenPipeError):
             return True
         print_error(f"the output cannot be written: {error.strerror}")
@@ -155,7 +155,7 @@ def heading(text: str) -> None:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str = "") -> None:
-    """Print a table; one block of lines for each row where the terminal is too narrow for columns.
+    """Print a table, or one block of lines per row when the terminal is too narrow.
 
     Parameters
     ----------
@@ -191,19 +191,19 @@ def print_json(payload: Any) -> None:
     try:
         encoded = msgspec.json.format(msgspec.json.encode(payload), indent=2).decode()
     except UnicodeEncodeError:
-        # Names of files that are not UTF-8 hold surrogates, which JSON in UTF-8 cannot.
+        # File names that are not UTF-8 contain surrogates, which UTF-8 cannot express.
         encoded = json.dumps(_written_out(msgspec.to_builtins(payload)), indent=2)
     escaped = _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], encoded)
     if not _holds(sys.stdout, escaped):
         escaped = re.sub("[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], escaped)
     sys.stdout.write(escaped + "\n")
-    # A service prints its address and goes on.
+    # `serve` prints its address and keeps running, so the reader must not wait for a full buffer.
     sys.stdout.flush()
 
 
 def print_document(text: str) -> None:
     """Print a document: unchanged into a pipe or a file, with control characters written out on a terminal."""
-    # The line ends of other systems are no characters that somebody should see.
+    # Line ends of Windows are not worth showing as ^M.
     sys.stdout.write(visible(text.replace("\r\n", "\n"), keep="\n\t") if sys.stdout.isatty() else text)
 
 
@@ -213,14 +213,14 @@ def print_value(value: str) -> None:
 
 
 def announce(*parts: Cell) -> None:
-    """Print a line on standard error at once, for whoever waits for it."""
+    """Print a line on standard error and flush it, for a program that waits for it."""
     note(*parts, wrap=False)
     sys.stderr.flush()
 
 
 @contextmanager
 def progress(*, of_bytes: bool = False, quiet: bool = False) -> Iterator[Callable[[str, float, float | None], None]]:
-    """Show on standard error how far something is, only on a terminal; it disappears at the end.
+    """Show a progress bar on standard error if it is a terminal; the bar disappears at the end.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def progress(*, of_bytes: bool = False, quiet: bool = False) -> Iterator[Callabl
     Yields
     ------
     callable
-        Takes what is being done, how much is done, and of how much, None while that is unknown.
+        Takes the name of the step, how much is done, and the total, which is None while unknown.
     """
     amount = DownloadColumn() if of_bytes else MofNCompleteColumn()
     bar = Progress(

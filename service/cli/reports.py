@@ -212,7 +212,7 @@ def _print_heat_map(found: HeatMap) -> None:
         return
     rows = []
     for phase, row in zip(found.phases, found.counts, strict=True):
-        # Uses and steps are shares of their own kind: there are many more steps.
+        # Shares are computed for uses and steps separately, because there are many more steps.
         totals = {kind: _total(found, row, kind) for kind in ("use", "step")}
         rows.append((phase, *(_shaded(row[place], totals[found.columns[place].split()[0]]) for place in used)))
     table(("phase", *(found.columns[place] for place in used)), rows, title="how uses and steps of a phase end")

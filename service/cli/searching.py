@@ -88,5 +88,5 @@ def _print_skill(skill: RankedSkill) -> None:
 
 
 def _standard_input() -> str:
-    # Bytes that are no text of the terminal's encoding are replaced: a query is only compared, never stored as a file.
-    return sys.stdin.buffer.read().decode("utf-8", "replace")
+    # Invalid bytes are replaced instead of failing.
+    return sys.stdin.buffer.read().decode(sys.stdin.encoding or "utf-8", "replace")

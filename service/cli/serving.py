@@ -51,7 +51,7 @@ def serve(
 
 def run_service(settings: Settings, listener: Listener, *, watch: bool, as_json: bool) -> None:
     """Serve on `listener` until SIGINT or SIGTERM, then finish what is under way."""
-    # Only a process that serves pays for the web framework.
+    # Only serving needs the web framework, which takes long to import.
     from service.app import create_app  # noqa: PLC0415
     from service.cli.listening import run_server  # noqa: PLC0415
     from service.logs import configure_logs  # noqa: PLC0415
@@ -87,7 +87,7 @@ def demo(
         if not serving:
             _tour(settings, roots, as_json=as_json)
             return
-        # A port that is taken is noticed now, and not after the tour.
+        # Notices a port that is in use before the tour, not after it.
         with _listening(settings) as listener:
             _tour(settings, roots, as_json=as_json)
             if not as_json:
@@ -96,7 +96,7 @@ def demo(
 
 
 def _listening(settings: Settings) -> Listener:
-    from service.cli.listening import Listener  # noqa: PLC0415  see above: the web framework
+    from service.cli.listening import Listener  # noqa: PLC0415  needs the web framework
 
     return Listener(settings.host, settings.port)
 

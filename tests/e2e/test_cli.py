@@ -10,7 +10,7 @@ from pathlib import Path
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_indexing_prints_a_summary_a_person_reads(skillrank: Command, library: Path) -> None:
+def test_indexing_prints_a_readable_summary(skillrank: Command, library: Path) -> None:
     (library / "broken").mkdir()
     (library / "broken" / "SKILL.md").write_bytes(b"\x00")
     run = skillrank("index", library)
@@ -33,7 +33,7 @@ def test_a_query_may_come_from_standard_input(skillrank: Command, library: Path)
     assert json.loads(run.stdout)["results"][0]["skill_name"] == "tune-queries"
 
 
-def test_a_use_recorded_in_the_shell_shows_in_the_next_answer(skillrank: Command, library: Path) -> None:
+def test_a_recorded_invocation_shows_in_the_next_answer(skillrank: Command, library: Path) -> None:
     skillrank("index", library)
     use = skillrank("track", "start", "tune-queries").stdout.strip()
     assert skillrank("track", "finish", use, "--outcome", "completed").returncode == 0
@@ -67,7 +67,7 @@ def test_the_demo_shows_what_outcomes_do(skillrank: Command) -> None:
     assert "226 known from an earlier demo" in skillrank("demo", "--no-serve").stdout
 
 
-def test_doctor_is_content_with_a_healthy_store_only(skillrank: Command, library: Path) -> None:
+def test_the_doctor_accepts_only_a_healthy_store(skillrank: Command, library: Path) -> None:
     assert skillrank("doctor").returncode == 1
     skillrank("index", library)
     assert skillrank("doctor").returncode == 0

@@ -1,4 +1,4 @@
-"""Serving from the command line: nothing is announced that does not hold, and little is needed to run."""
+"""Serving from the command line, unusual homes, and unusual outputs."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_demo_prints_json(skillrank: Command) -> None:
 def test_the_showcase_of_the_demo_is_found_to_overlap(
     skillrank: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    # With the model that people have: similarities of the test model say nothing.
+    # With the default model, because similarities of the hashing model mean little.
     environment["SKILLRANK_MODEL"] = DEFAULT_MODEL
     for name in ("fix-type-errors", "typecheck-sweep", "plan-trip"):
         shutil.copytree(LIBRARY / name, tmp_path / "skills" / name)
@@ -137,7 +137,7 @@ def test_few_descriptors_and_many_half_open_connections_neither_flood_the_log_no
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
 )
-def test_a_home_of_nobody_is_one_line(skillrank: Command, arguments: list[str]) -> None:
+def test_a_tilde_without_a_home_directory_is_one_line(skillrank: Command, arguments: list[str]) -> None:
     run = skillrank(*arguments)
     assert run.returncode == 1
     assert run.stderr.startswith("skillrank: ")
@@ -145,7 +145,9 @@ def test_a_home_of_nobody_is_one_line(skillrank: Command, arguments: list[str]) 
     assert "~nosuchuser" in run.stderr
 
 
-def test_the_setting_that_names_a_home_of_nobody_is_named(skillrank: Command, environment: dict[str, str]) -> None:
+def test_the_setting_with_a_tilde_that_cannot_be_expanded_is_named(
+    skillrank: Command, environment: dict[str, str]
+) -> None:
     environment["SKILLRANK_DATA_DIR"] = "~nosuchuser/x"
     assert skillrank("doctor").stderr.startswith("skillrank: SKILLRANK_DATA_DIR=~nosuchuser/x cannot be used")
 
@@ -169,7 +171,7 @@ def test_a_folder_without_a_skill_is_named_and_sets_the_exit_code(
     assert (run.returncode, f"no skill was found in {tmp_path / 'empty'}" in run.stderr) == (0, True)
 
 
-def test_a_reader_that_ends_early_is_no_error(environment: dict[str, str], skillrank: Command, library: Path) -> None:
+def test_a_reader_that_stops_early_is_no_error(environment: dict[str, str], skillrank: Command, library: Path) -> None:
     skillrank("index", library)
     command = f"{shlex.join([*SERVICE, 'skills'])} | head -n 0"
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)

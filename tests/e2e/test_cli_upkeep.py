@@ -1,4 +1,4 @@
-"""Upkeep as its user does it: backup, restore, doctor, and the way from JSON to the database."""
+"""Backup, restore, doctor, migrations and the cut-over on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feeding a quality run in and reading what it says, as a person does it."""
+"""Recording workflow results on the command line, and the reports made of them."""
 
 from __future__ import annotations
 
