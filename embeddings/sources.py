@@ -123,12 +123,12 @@ def _identifying_files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _split_adapter(model: str) -> tuple[str, Path | None]:
-    if "+" not in model or Path(model).expanduser().is_dir():
+    if "+" not in model or _expanded(model).is_dir():
         return model, None
     # Folder names on either side may contain a plus, too.
     for place in (place for place, character in enumerate(model) if character == "+"):
         base, name = model[:place], model[place + 1 :]
-        shipped, folder = SHIPPED_ADAPTERS / name, Path(name).expanduser()
+        shipped, folder = SHIPPED_ADAPTERS / name, _expanded(name)
         if name.isidentifier() and shipped.is_dir():
             return base, shipped
         if name and folder.is_dir():
@@ -149,7 +149,7 @@ def _holds_weights(folder: Path) -> bool:
 def _locate(model: str) -> tuple[str, Path]:
     if model in {DEFAULT_MODEL, f"{_HUB_ORGANISATION}/{DEFAULT_MODEL}"}:
         return DEFAULT_MODEL, _packaged_folder()
-    folder = Path(model).expanduser()
+    folder = _expanded(model)
     if folder.is_dir():
         if not _holds_weights(folder):
             raise ModelNotFound(
@@ -173,6 +173,13 @@ def _packaged_folder() -> Path:
     )
 
 
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ModelNotFound(f"{path} cannot be used: its ~ stands for no home directory.", name=path) from error
+
+
 def _hub_folder(model: str) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - only a model from the hub needs it
 
@@ -189,8 +196,9 @@ def _hub_folder(model: str) -> Path:
                     ignore_patterns=[f"{name}/*" for name in _OTHER_RUNTIMES],
                 )
             )
-        # All errors of the hub, the network, the cache and the name are one of these.
-        except (OSError, ValueError) as error:
+        # Every way in which the hub, the network, the cache or the name can fail is one of these; RuntimeError is an
+        # account without a home directory, in which the cache would lie.
+        except (OSError, ValueError, RuntimeError) as error:
             failure = error
             if not local_only:
                 break

@@ -1,4 +1,4 @@
-"""Structured logs, and a request id on every line that a request causes."""
+"""Structured logs, with the request id on every line that a request causes."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ import re
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Final, Literal
+from io import StringIO
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 import structlog
 from litestar.enums import ScopeType
+
+from service.text import visible
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID_HEADER: Final = "x-request-id"
-# What a caller sends goes into logs and back out: only what cannot break either.
+# A caller's id is logged and sent back, so only characters that are safe in both places are accepted.
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 _log = structlog.get_logger("skillrank.http")
 
 
 def configure_logs(level: str, log_format: Literal["auto", "json", "console"]) -> None:
-    """Send every log line, the standard library's too, through structlog to standard error."""
-    # A traceback without the values of variables: those hold what callers sent, queries among them.
+    """Send all log lines, including those of the standard library, through structlog to standard error."""
+    # Tracebacks leave out the values of variables, which may hold queries and other data of callers.
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -34,7 +37,7 @@ def configure_logs(level: str, log_format: Literal["auto", "json", "console"]) -
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendered: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [_written_out, structlog.dev.ConsoleRenderer(exception_formatter=_traceback)]
         if console
         else [
             structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
@@ -61,8 +64,19 @@ def configure_logs(level: str, log_format: Literal["auto", "json", "console"]) -
     )
 
 
+def _written_out(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Make the values of a log line safe for a terminal; JSON escapes them anyway."""
+    return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    written = StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    stream.write(visible(written.getvalue(), keep="\n"))
+
+
 def request_log(app: ASGIApp) -> ASGIApp:
-    """Wrap `app`: bind a request id, answer with it, and log one line for each request."""
+    """Wrap `app` to bind a request id, return it in the response, and log one line per request."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-# Letters and emoji are joined with these; they move nothing and hide nothing.
+from store.plurals import counted
+
+__all__ = ["counted", "visible"]
+
+# Zero-width joiners, which some scripts and emoji need.
 _HARMLESS: Final = "\u200c\u200d"
 _DELETE: Final = 0x7F
 _FIRST_PRINTABLE: Final = 0x20
@@ -23,7 +27,7 @@ def visible(text: str, *, keep: str = "") -> str:
     ----------
     text : str
     keep : str
-        Control characters that are meant, such as the newlines of a document.
+        Control characters to leave as they are, such as the newlines of a document.
     """
     if text.isprintable():
         return text
@@ -31,11 +35,6 @@ def visible(text: str, *, keep: str = "") -> str:
         character if character.isprintable() or character in keep or character in _HARMLESS else _written_out(character)
         for character in text
     )
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun: ``1 search``, ``1,200 searches``. Without `many` the plural is formed with -s."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _written_out(character: str) -> str:

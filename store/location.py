@@ -19,15 +19,55 @@ OLD_KEEP_QUERIES_VARIABLE = "SKILLRANK_KEEP_QUESTIONS"
 METRICS_MODE_VARIABLE = "SKILLRANK_METRICS_MODE"
 JSON_METRICS_VARIABLE = "SKILLRANK_JSON_METRICS"
 DATABASE_NAME = "skillrank.db"
+_NO_HOME = (
+    "this account has no home directory, so there is no default data folder; set one with --data-dir or "
+    f"{DATA_DIR_VARIABLE}"
+)
 
 MetricsMode = Literal["sqlite", "dual-write", "dual-read"]
 _MODES: Final[tuple[MetricsMode, ...]] = get_args(MetricsMode)
 
 
 def data_dir() -> Path:
-    """Return ``$SKILLRANK_DATA_DIR``, or the folder that the platform gives to the user's application data."""
+    """Return ``$SKILLRANK_DATA_DIR``, or the folder that the platform gives to the user's application data.
+
+    Raises
+    ------
+    InvalidRecord
+        When there is no such folder: a ``~`` that stands for nobody, or an account without a home.
+    """
     configured = os.environ.get(DATA_DIR_VARIABLE)
-    return Path(configured).expanduser() if configured else Path(platformdirs.user_data_dir("skillrank"))
+    if configured:
+        return expanded(Path(configured), f"{DATA_DIR_VARIABLE}={configured}")
+    try:
+        folder = Path(platformdirs.user_data_dir("skillrank"))
+    except RuntimeError as error:
+        raise InvalidRecord(_NO_HOME) from error
+    if not folder.is_absolute():
+        raise InvalidRecord(_NO_HOME)
+    return folder
+
+
+def expanded(path: Path, given: str | None = None) -> Path:
+    """Return `path` with a leading ``~`` replaced by the home directory it stands for.
+
+    Parameters
+    ----------
+    path : Path
+    given : str, optional
+        How an error names the path: the setting that holds it.
+
+    Raises
+    ------
+    InvalidRecord
+        When there is no such home directory.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise InvalidRecord(
+            f"{given or path} cannot be used: there is no home directory for {path.parts[0]!r}; give a path without ~"
+        ) from error
 
 
 def database_path() -> Path:

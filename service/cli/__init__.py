@@ -1,4 +1,4 @@
-"""The command line: each command reads its options, calls what the service calls, and prints."""
+"""The command line: each command reads its options, calls the same code as the service, and prints the result."""
 
 from service.cli.main import main
 

@@ -3,58 +3,69 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from embeddings import DEFAULT_MODEL
 from embeddings.scale import BEYOND, Scale
 from embeddings.training import Recipe, TrainingRecord, train_adapter
-from service.cli.context import CONSOLE, ERRORS, AsJson, DataDir, opened, print_json, saying_errors, settings_for
+from service.cli.context import AsJson, DataDir, opened, saying_errors, settings_for
+from service.cli.output import note, print_json, progress, say, styled
 from service.evaluation.adapting import training_documents
 from service.evaluation.judgements import read_judgements
+from service.text import counted
+from store.location import expanded
 
 _RECIPE: Final = Recipe()
 
 
 def train(
-    out: Annotated[Path, typer.Argument(help="The folder that gets the adapter.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write the adapter to.")],
     queries: Annotated[
         Path | None,
-        typer.Option("--queries", help='Lines of {"query": …, "expected": [names]}; without: the documents alone.'),
+        typer.Option(
+            "--queries",
+            help='A file with lines of {"query": …, "expected": [names]}; default: learn from the documents alone.',
+        ),
     ] = None,
-    base: Annotated[str, typer.Option("--base", help="The model that is adapted.")] = DEFAULT_MODEL,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, max=50)] = _RECIPE.epochs,
+    base: Annotated[str, typer.Option("--base", help="The model to adapt.")] = DEFAULT_MODEL,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, max=50, help="How often to pass over the data.")
+    ] = _RECIPE.epochs,
     held_out: Annotated[
-        float, typer.Option("--held-out", min=0, max=0.5, help="The share of documents that only measure.")
+        float,
+        typer.Option(
+            "--held-out", min=0, max=0.5, help="The share of documents to keep out of training, for measuring."
+        ),
     ] = _RECIPE.held_out,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = _RECIPE.seed,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of the random choices.")] = _RECIPE.seed,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Teach the model your library: train an adapter on what is indexed, on two cores in about an hour.
+    """Adapt the embedding model to your library.
 
-    Ended half-way, the same command goes on where it was. What is held out then shows how to read the new model's
-    cosines. With the result, index anew: --model BASE+FOLDER.
+    Trains an adapter on the indexed documents, which takes about an hour on two cores. If it is interrupted, run
+    the same command again to continue. The documents that are held out calibrate the confidence of the new model.
+    Afterwards index with the result: --model BASE+FOLDER.
     """
     # SciPy takes a second to import, which no other command should wait for.
     from service.evaluation.held_out import held_out_queries, keep_scale  # noqa: PLC0415
 
     recipe = Recipe(epochs=epochs, held_out=held_out, seed=seed)
-    out = out.expanduser()
     with saying_errors():
+        out = expanded(out)
+        queries = None if queries is None else expanded(queries)
         with opened(settings_for(data_dir)) as (store, _):
             judged = read_judgements(queries) if queries is not None else None
             documents, unknown = training_documents(store, judged)
         if unknown:
-            ERRORS.print(f"{unknown} queries name no skill that is indexed and are left out", style="yellow")
+            left_out = counted(unknown, "query was", "queries were")
+            note(styled("note:", "yellow"), f" {left_out} left out: no skill that is expected is indexed")
         files = {} if queries is None else {"queries": hashlib.sha256(queries.read_bytes()).hexdigest()}
-        with _bar() as show:
+        with progress() as show:
             record = train_adapter(
                 documents,
                 out,
@@ -66,7 +77,7 @@ def train(
         model = f"{base}+{out.resolve()}"
         measured = held_out_queries(documents, judged, recipe)
         settings = settings_for(data_dir, model=model)
-        with opened(settings) as (store, _), _bar() as show:
+        with opened(settings) as (store, _), progress() as show:
             scale = keep_scale(out, measured, store, settings, words=judged is not None, on_progress=show)
         if as_json:
             print_json({**msgspec.to_builtins(record), "scale": scale})
@@ -76,33 +87,16 @@ def train(
             _print_use(model)
 
 
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    with Progress(
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=ERRORS,
-        transient=True,
-        disable=not ERRORS.is_terminal,
-    ) as bar:
-        task = bar.add_task("reading the documents", total=None)
-        yield lambda doing, done, total: bar.update(task, description=doing, completed=done, total=total)
-
-
 def _print(record: TrainingRecord) -> None:
-    CONSOLE.print(
-        f"learnt from {record.queries} queries about {record.texts} texts in {record.seconds / 60:.1f} min; "
-        f"{record.held_out_documents} documents were held out",
-        highlight=False,
+    say(
+        f"trained with {counted(record.queries, 'query', 'queries')} about {counted(record.texts, 'text')} in "
+        f"{record.seconds / 60:.1f} min; {counted(record.held_out_documents, 'document')} held out"
     )
     for point in record.curve:
         loss = "" if point.loss is None else f"  loss {point.loss:.3f}"
         found = point.found
         measured = "" if found is None else f"  Hit@1 {found.hit_at_1:.3f}  nDCG@10 {found.ndcg_at_10:.3f}"
-        CONSOLE.print(f"  epoch {point.epoch}{measured}{loss}", highlight=False)
+        say(f"epoch {point.epoch}{measured}{loss}", indent=2)
 
 
 def _print_scale(scale: Scale | None, queries: int, kind: str) -> None:
@@ -115,31 +109,30 @@ def _print_scale(scale: Scale | None, queries: int, kind: str) -> None:
     )
 
     if scale is None:
-        CONSOLE.print(
-            f"no scale: {queries} {kind} were held out and it takes {FEWEST_QUERIES}, so confidence stays medium; "
-            "give more queries, or a greater --held-out",
-            highlight=False,
-            soft_wrap=True,
+        say(
+            f"confidence is not calibrated and stays medium: {queries:,} {kind} were held out, at least "
+            f"{FEWEST_QUERIES:,} are needed; give more queries or a larger --held-out"
         )
         return
-    lines = [
-        f"how its cosines read, by {scale.queries} {kind} that were held out:",
-        f"  below {scale.low:.2f} nothing fits: at most {TOLD_NOTHING_FITS:.0%} of these {kind} would be told so",
-        *(
-            f"  {name} from {level:.2f}: the right skill is among the first {FIRST} in at least {share:.0%}"
+    say(f"calibration of confidence with {scale.queries:,} {kind} that were held out:")
+    say(
+        f"below a similarity of {scale.low:.2f} no skill fits: this would be wrong for at most {TOLD_NOTHING_FITS:.0%} "
+        f"of these {kind}",
+        indent=2,
+    )
+    for name, level, share in (("medium", scale.medium, RIGHT_AT_MEDIUM), ("high", scale.high, RIGHT_AT_HIGH)):
+        say(
+            f"{name} from {level:.2f}: the right skill is among the first {FIRST} for at least {share:.0%}"
             if level < BEYOND
-            else f"  never {name}: too few of these {kind} have the right skill among the first {FIRST} in {share:.0%}"
-            for name, level, share in (("medium", scale.medium, RIGHT_AT_MEDIUM), ("high", scale.high, RIGHT_AT_HIGH))
-        ),
-        f"  words weigh {scale.lexical_weight:g} beside meaning, whose spread is {scale.spread:.3f}",
-    ]
-    for line in lines:
-        CONSOLE.print(line, highlight=False, soft_wrap=True)
+            else f"never {name}: no similarity has the right skill among the first {FIRST} for {share:.0%}",
+            indent=2,
+        )
+    say(
+        f"words weigh {scale.lexical_weight:g} relative to meaning; similarities have a spread of {scale.spread:.3f}",
+        indent=2,
+    )
 
 
 def _print_use(model: str) -> None:
-    CONSOLE.print(
-        f"use it: skillrank index --model {model}   (and SKILLRANK_MODEL={model} for what serves)",
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"next: skillrank index --model {model}", wrap=False)
+    say(f"and set SKILLRANK_MODEL={model} for the service", wrap=False)

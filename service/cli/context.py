@@ -1,42 +1,41 @@
-"""What every command needs: settings, a console, and errors said in one line."""
+"""What every command needs: options that commands share, settings, an open store, and errors in one line."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import typer
-from rich.console import Console
 
+from embeddings.errors import ModelNotFound
 from migrations.errors import SkillrankError
+from service.cli.output import print_error
 from service.search.encoders import Encoders
 from service.settings import Settings, read_settings
 from store.protocol import Store
 from store.sqlite import open_store
 
-CONSOLE: Final = Console()
-ERRORS: Final = Console(stderr=True)
-
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data lives (or SKILLRANK_DATA_DIR).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="The folder that holds the database (or SKILLRANK_DATA_DIR).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Model = Annotated[str | None, typer.Option("--model", help="The embedding model (or SKILLRANK_MODEL).")]
 Zone = Annotated[
     str | None,
-    typer.Option("--timezone", help="Of times without an offset, such as Europe/Berlin; this machine's by default."),
+    typer.Option(
+        "--timezone", help="The time zone of times without an offset, such as Europe/Berlin; default: the system's."
+    ),
 ]
 
 
 def settings_for(data_dir: Path | None = None, **given: Any) -> Settings:
-    """Return the settings, with what the command line gives above what the environment says."""
+    """Return the settings of the environment, overridden by the options that were given."""
     options = {name: value for name, value in given.items() if value is not None}
-    if data_dir is not None:
-        options["data_dir"] = data_dir.expanduser()
-    return msgspec.structs.replace(read_settings(), **options)
+    return msgspec.structs.replace(read_settings(data_dir=data_dir), **options)
 
 
 @contextmanager
@@ -51,22 +50,21 @@ def opened(settings: Settings) -> Iterator[tuple[Store, Encoders]]:
 
 @contextmanager
 def saying_errors() -> Iterator[None]:
-    """Print an error of ours as one line on standard error and leave with status 1."""
+    """Print an error that a person can act on as one line on standard error, and exit with code 1."""
     try:
         yield
-    except SkillrankError as error:
-        ERRORS.print(f"[bold red]skillrank:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
+    except ModelNotFound as error:
+        print_error(f"{error} The model is set by --model or SKILLRANK_MODEL.")
         raise typer.Exit(1) from error
-
-
-def print_json(payload: Any) -> None:
-    """Print any record as indented JSON, and nothing else, on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(payload), indent=2).decode() + "\n")
-
-
-def plain(text: str) -> str:
-    """Return untrusted text without control characters and with rich's markup taken as text."""
-    return _plain("".join(character if character.isprintable() else " " for character in text))
+    except SkillrankError as error:
+        print_error(str(error))
+        raise typer.Exit(1) from error
+    except BrokenPipeError:
+        # The reader of the output is gone; `service.cli.main` ends quietly.
+        raise
+    except OSError as error:
+        print_error(f"{_what_failed(error)}: {error.strerror or error}")
+        raise typer.Exit(1) from error
 
 
 def short(text: str, most: int = 200) -> str:
@@ -76,12 +74,12 @@ def short(text: str, most: int = 200) -> str:
 
 
 def zone_of(name: str | None) -> ZoneInfo | None:
-    """Return the time zone of that name, None for none."""
+    """Return the time zone of that name, or None without a name."""
     try:
         return None if name is None else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise typer.BadParameter(f"{name!r} is not a time zone such as Europe/Berlin or UTC") from error
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+def _what_failed(error: OSError) -> str:
+    return "reading or writing failed" if error.filename is None else f"{error.filename} cannot be used"

@@ -9,33 +9,37 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
-from service.cli.context import CONSOLE, AsJson, DataDir, Zone, plain, print_json, saying_errors, settings_for, zone_of
+from service.cli.context import AsJson, DataDir, Zone, saying_errors, settings_for, zone_of
+from service.cli.output import print_json, say, styled
+from service.text import counted
 from store.clock import system_clock
 from store.legacy.counts import DualPhase, DualReport, read_counts
 from store.legacy.cutover import cut_over, roll_back
 from store.legacy.gates import Gate, next_gate
 from store.legacy.migrator import DataMigrator, Difference, MigrationStats
 from store.legacy.state import read_state, record_event, state_problems
-from store.legacy.words import counted
+from store.location import expanded
 from store.metrics_store import SkillMetricsStore
 
 _SHOWN = 10
 
-JsonFile = Annotated[Path, typer.Argument(help="The JSON tracker's file, skill_metrics.json.")]
+JsonFile = Annotated[Path, typer.Argument(help="The file of the JSON tracker, such as skill_metrics.json.")]
 
 
 def import_json(
     json_path: JsonFile,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done, and change nothing.")] = False,
     timezone: Zone = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import the invocations of a JSON tracking file; repeatable. Exit code 1 when rows cannot be used or differ."""
+    """Import the invocations of a JSON tracker's file.
+
+    Importing the same file again adds nothing. Exits with code 1 when a row could not be imported.
+    """
     with saying_errors(), _opened(data_dir) as (store, folder):
-        migrator = DataMigrator(json_path.expanduser(), store, timezone=zone_of(timezone))
+        migrator = DataMigrator(expanded(json_path), store, timezone=zone_of(timezone))
         stats = migrator.plan() if dry_run else migrator.migrate()
         if not dry_run and read_state(folder).phase != "database":
             record_event(folder, "migrated", stats)
@@ -48,60 +52,56 @@ def import_json(
 
 
 def cutover(
-    json_path: Annotated[Path | None, typer.Argument(help="The JSON tracker's file.")] = None,
+    json_path: Annotated[
+        Path | None, typer.Argument(help="The file of the JSON tracker; default: show the status.")
+    ] = None,
     status: Annotated[
-        bool, typer.Option("--status", help="Show the phase, how the two sides compared, and the next step.")
+        bool, typer.Option("--status", help="Show how far the cut-over has come, and change nothing.")
     ] = False,
     accept_losses: Annotated[
-        bool, typer.Option("--accept-losses", help="Go on although part of the file cannot be imported.")
+        bool, typer.Option("--accept-losses", help="Continue even if part of the file cannot be imported.")
     ] = False,
     timezone: Zone = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the database the only source: check, back up, import the rest, move the JSON file away."""
+    """Replace the JSON tracker's file by the database.
+
+    Checks both, backs both up, imports what is missing, and moves the file out of the way.
+    """
     with saying_errors():
         if status or json_path is None:
             _print_state(settings_for(data_dir).data_dir, as_json=as_json)
             return
         with _opened(data_dir) as (store, folder):
             report = cut_over(
-                json_path.expanduser(), store, folder, accept_losses=accept_losses, timezone=zone_of(timezone)
+                expanded(json_path), store, folder, accept_losses=accept_losses, timezone=zone_of(timezone)
             )
         if as_json:
             print_json(report)
             return
-        CONSOLE.print(
-            f"1. checked: the database is intact and the file can be read\n"
-            f"2. backed up: {plain(report.database_backup.path)}, with the JSON file beside it",
-            highlight=False,
-            soft_wrap=True,
-        )
-        CONSOLE.print("3. imported:", highlight=False)
+        say("1. checked: the database is sound and the file is readable")
+        say(f"2. backed up to {report.database_backup.path}, with a copy of the file next to it", wrap=False)
+        say("3. imported:")
         _print_stats(report.stats)
-        CONSOLE.print(
-            f"4. [green]cut over[/]: the database is the only source; the file is kept as {plain(report.kept_json)}\n"
-            "Undo this with `skillrank rollback-cutover`, which needs the kept file.",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say("4. ", styled("cut over", "green"), f": the file is kept as {report.kept_json}", wrap=False)
+        say("`skillrank rollback-cutover` undoes this. Remove the kept file when you no longer need it.")
 
 
 def rollback_cutover(data_dir: DataDir = None, timezone: Zone = None, as_json: AsJson = False) -> None:
-    """Undo a cut-over: the JSON file comes back with what was tracked since; the database stays as it is."""
+    """Undo a cut-over by restoring the JSON file.
+
+    What was recorded since then is added to the file. The database is kept.
+    """
     with saying_errors():
         with _opened(data_dir) as (store, folder):
             report = roll_back(store, folder, timezone=zone_of(timezone))
         if as_json:
             print_json(report)
             return
-        rows = counted(report.rows_brought_back, "row")
-        CONSOLE.print(
-            f"{plain(report.json_path)} is the source again, with {rows} that only the database had\n"
-            f"the database stays as it is; its backup is {plain(report.database_backup.path)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        added = counted(report.rows_brought_back, "invocation")
+        say(f"restored {report.json_path}, with {added} that only the database had", wrap=False)
+        say(f"the database is unchanged, and backed up as {report.database_backup.path}", wrap=False)
 
 
 def _print_state(folder: Path, *, as_json: bool) -> None:
@@ -111,72 +111,68 @@ def _print_state(folder: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({**msgspec.to_builtins(state), "counts": counts, "gate": gate, "problems": problems})
         return
-    CONSOLE.print(f"phase: {state.phase}", highlight=False)
+    say(f"phase: {state.phase}")
     for event in state.events:
-        CONSOLE.print(f"{event['at'][:19]}  {event['phase']}", highlight=False)
+        say(f"{event['at'][:19]}  {event['phase']}")
     for phase, report in counts.items():
         _print_counts(phase, report)
     for problem in problems:
-        CONSOLE.print(f"[red]problem:[/] {plain(problem)}", highlight=False, soft_wrap=True)
+        say(styled("problem:", "red"), f" {problem}", wrap=False)
     _print_gate(gate)
 
 
 def _print_counts(phase: DualPhase, report: DualReport) -> None:
-    CONSOLE.print(
+    say(
         f"{phase} since {(report.since or '')[:10]}: {counted(report.operations, 'operation')}, {report.agreements} "
         f"without an error or a difference, {counted(report.mismatches, 'mismatch', 'mismatches')}, "
-        f"{counted(report.json_errors, 'JSON error')}, {counted(report.database_errors, 'database error')}",
-        highlight=False,
-        soft_wrap=True,
+        f"{counted(report.json_errors, 'JSON error')}, {counted(report.database_errors, 'database error')}"
     )
-    _print_some("differs", [_described(each) for each in report.differences])
+    _print_some("differs", [_in_words(each) for each in report.differences])
     _print_some("failed", report.problems)
 
 
 def _print_gate(gate: Gate) -> None:
-    CONSOLE.print(f"next: {plain(gate.next_step)}", highlight=False, soft_wrap=True)
+    say(f"next: {gate.next_step}", wrap=False)
     for reason in gate.waits_for:
-        CONSOLE.print(f"[yellow]not yet, wait for:[/] {plain(reason)}", highlight=False, soft_wrap=True)
+        say(styled("not yet, wait for:", "yellow"), f" {reason}", wrap=False)
 
 
 def _print_stats(stats: MigrationStats) -> None:
-    table = Table(show_header=False, box=None)
-    would = "that would be " if stats.dry_run else ""
-    for label, count in (
+    counts = (
         ("rows in the file", stats.invocations_in_file),
-        (f"invocations {would}added", stats.invocations_migrated),
-        (f"open invocations {would}finished", stats.outcomes_added),
+        ("invocations to add" if stats.dry_run else "invocations added", stats.invocations_migrated),
+        ("open invocations to finish" if stats.dry_run else "open invocations finished", stats.outcomes_added),
         ("already in the database", stats.duplicates),
-        ("rows that cannot be used", len(stats.refused)),
+        ("rows that cannot be imported", len(stats.refused)),
         ("fields that differ", len(stats.differences)),
         ("skills", stats.skills_checked),
-    ):
-        table.add_row(label, str(count))
-    CONSOLE.print(table)
-    _print_some("cannot be used", [f"{place}: {reason}" for place, reason in stats.refused])
-    _print_some("differs", [_described(each) for each in stats.differences])
+    )
+    for name, count in counts:
+        say(f"   {name:<28}  {count:>9,}")
+    _print_some("cannot be imported", [f"{place}: {reason}" for place, reason in stats.refused])
+    _print_some("differs", [_in_words(each) for each in stats.differences])
     _print_some(
-        "cannot be imported, because totals do not say which invocations they count",
+        "cannot be imported, because totals do not tell the single invocations",
         [f"{name}: {counted(total, 'invocation')}" for name, total in stats.aggregates_without_uses.items()],
     )
     _print_some(
-        "differs from its own invocations",
+        "contradicts the file's own invocations",
         [
-            f"{each.key}: {each.field} is {each.json}, but its invocations give {each.database}"
+            f"{each.key}: {each.field} is {each.json}, its invocations give {each.database}"
             for each in stats.aggregate_differences
         ],
     )
 
 
-def _described(each: Difference) -> str:
+def _in_words(each: Difference) -> str:
     return f"{each.key}: {each.field} is {each.json!r} in the file, {each.database!r} in the database"
 
 
 def _print_some(title: str, lines: list[str]) -> None:
     for line in lines[:_SHOWN]:
-        CONSOLE.print(f"[yellow]{title}:[/] {plain(line)}", highlight=False, soft_wrap=True)
+        say(styled(f"{title}:", "yellow"), f" {line}", wrap=False)
     if len(lines) > _SHOWN:
-        CONSOLE.print(f"[yellow]{title}:[/] {len(lines) - _SHOWN} more; --json shows all", highlight=False)
+        say(styled(f"{title}:", "yellow"), f" {len(lines) - _SHOWN:,} more (--json lists all)")
 
 
 @contextmanager

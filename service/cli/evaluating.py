@@ -9,25 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.progress import Progress
-from rich.table import Table
 
-from service.cli.context import (
-    CONSOLE,
-    ERRORS,
-    AsJson,
-    DataDir,
-    Model,
-    opened,
-    plain,
-    print_json,
-    saying_errors,
-    settings_for,
-    short,
-)
+from service.cli.context import AsJson, DataDir, Model, opened, saying_errors, settings_for, short
+from service.cli.output import Cell, heading, lines_of, note, print_json, progress, say, styled, table
+from service.text import counted
+from store.location import expanded
 
 if TYPE_CHECKING:
-    from service.evaluation.measures import Difference
+    from service.evaluation.measures import Difference, Estimate
     from service.evaluation.queries import Judged
     from service.evaluation.report import Evaluation
 
@@ -40,26 +29,38 @@ def evaluate(
     queries: Annotated[
         Path | None,
         typer.Option(
-            "--queries", "-q", help='Lines of {"query": …, "expected": ["name"] or {"name": 2, "related": 1}}.'
+            "--queries",
+            "-q",
+            help='A file with lines of {"query": …, "expected": ["name"] or {"name": 2, "related": 1}}.',
         ),
     ] = None,
     recorded: Annotated[
-        bool, typer.Option("--recorded", help="Ask recorded queries; what was taken and completed is right.")
+        bool,
+        typer.Option(
+            "--recorded", help="Use recorded queries; the skills that were chosen and completed count as right."
+        ),
     ] = False,
-    sample: Annotated[int, typer.Option(min=1, help="How many skills a self-check draws.")] = 200,
+    sample: Annotated[int, typer.Option(min=1, help="How many skills to draw for the self-check.")] = 200,
     compare: Annotated[
         list[str] | None,
-        typer.Option("--compare", help="A second setting, such as outcomes=off or model=NAME; may be repeated."),
+        typer.Option(
+            "--compare", help="A setting to compare with, such as outcomes=off or model=NAME; may be repeated."
+        ),
     ] = None,
     fail_under: Annotated[
-        list[str] | None, typer.Option("--fail-under", help="MEASURE=NUMBER; status 1 below it; may be repeated.")
+        list[str] | None,
+        typer.Option("--fail-under", help="MEASURE=NUMBER: exit with code 1 below this number; may be repeated."),
     ] = None,
-    misses: Annotated[int, typer.Option(min=0, help="How many of the worst misses to print.")] = 5,
+    misses: Annotated[int, typer.Option(min=0, help="How many of the worst misses to show.")] = 5,
     data_dir: DataDir = None,
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure search on your library: on your queries, on recorded choices, or by a self-check of the documents."""
+    """Measure how well search finds the right skills.
+
+    Uses your queries, recorded choices, or by default a self-check, which asks for documents in their own words.
+    All measures are between 0 and 1, more is better; below each mean stands its 95% interval.
+    """
     # SciPy takes a second to import, which no other command should wait for.
     from service.evaluation.queries import read_judged, recorded_queries, self_check_queries  # noqa: PLC0415
     from service.evaluation.report import compare as compared  # noqa: PLC0415
@@ -69,17 +70,16 @@ def evaluate(
 
     if queries is not None and recorded:
         raise typer.BadParameter("give --queries or --recorded, not both")
-    settings = settings_for(data_dir, model=model)
-    with saying_errors(), opened(settings) as (store, _):
+    with saying_errors(), opened(settings := settings_for(data_dir, model=model)) as (store, _):
         thresholds = parse_thresholds(fail_under or [])
 
         def judge() -> Judged:
             if queries is not None:
-                return read_judged(queries, store)
+                return read_judged(expanded(queries), store)
             return recorded_queries(store) if recorded else self_check_queries(store, count=sample)
 
         judged = judge()
-        # Ranking has learnt from the very choices that recorded queries are judged by.
+        # Ranking has learnt from the same choices that recorded queries are judged by.
         base = Variant(outcomes=not recorded)
         variants = [base] + ([parse_variant(base, compare)] if compare else [])
         runs = []
@@ -93,16 +93,22 @@ def evaluate(
         else:
             _print(runs, compare, change, misses)
             for each in under:
-                ERRORS.print(f"[red]{each}[/]", highlight=False)
+                note(each, style="red")
     if under:
         raise typer.Exit(1)
 
 
 @contextmanager
 def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    with Progress(console=ERRORS, transient=True, disable=quiet or not ERRORS.is_terminal) as progress:
-        task = progress.add_task("asking", total=total)
-        yield lambda: progress.advance(task)
+    done = 0
+    with progress(quiet=quiet) as show:
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            show("searching", done, total)
+
+        yield advance
 
 
 def _as_json(
@@ -121,38 +127,44 @@ def _as_json(
 def _print(
     runs: list[Evaluation], compare: list[str] | None, change: dict[str, Difference] | None, misses: int
 ) -> None:
-    for note in runs[0].judged.notes:
-        CONSOLE.print(f"[yellow]note:[/] {plain(note)}", highlight=False)
-    CONSOLE.print(_table("as it is" if compare else None, runs[0]))
+    for each in runs[0].judged.notes:
+        say(styled("note:", "yellow"), f" {each}")
+    _print_measures("as configured" if compare else "", runs[0])
     if compare and change:
-        CONSOLE.print(_table(plain(", ".join(compare)), runs[1]))
-        CONSOLE.print(f"difference, 95% interval, paired randomisation test ({len(runs[0].judged.queries)} queries)")
-        for name, each in change.items():
-            sure = "" if each.p < _SURE else "  could be chance"
-            CONSOLE.print(
-                f"  {name:<10} {each.mean:+.3f}  [{each.low:+.3f}, {each.high:+.3f}]  {_p(each.p)}{sure}",
-                highlight=False,
-                markup=False,
-            )
+        _print_measures(", ".join(compare), runs[1])
+        _print_change(change, len(runs[0].judged.queries))
     worst = runs[-1].misses(misses)
     if worst:
-        CONSOLE.print("worst misses", style="bold")
+        heading("worst misses")
     for miss in worst:
-        where = "not among the first 50" if miss.place is None else f"at place {miss.place}"
-        CONSOLE.print(f"“{plain(short(miss.query, _SHOWN_CHARACTERS))}”", highlight=False)
-        CONSOLE.print(
-            f"    expected {plain(', '.join(miss.expected))}: {where}; first stood {plain(miss.first or 'nothing')}",
-            highlight=False,
-        )
+        where = "not among the first 50" if miss.place is None else f"at position {miss.place}"
+        say(f"“{short(miss.query, _SHOWN_CHARACTERS)}”")
+        say(f"expected {', '.join(miss.expected)}: {where}; {miss.first or 'nothing'} came first", indent=4)
+
+
+def _print_change(change: dict[str, Difference], queries: int) -> None:
+    if queries == 1:
+        heading("difference (one query has no interval)")
+    else:
+        heading(f"difference, 95% interval, paired randomisation test ({counted(queries, 'query', 'queries')})")
+    for name, each in change.items():
+        interval = "" if queries == 1 else f"  [{each.low:+.3f}, {each.high:+.3f}]  {_p(each.p)}"
+        chance = "" if each.p < _SURE else "  may be chance"
+        say(f"{name:<10} {each.mean:+.3f}{interval}{chance}", indent=2)
 
 
 def _p(value: float) -> str:
     return f"p = {value:.3f}" if value >= _LEAST_P else f"p < {_LEAST_P}"
 
 
-def _table(title: str | None, run: Evaluation) -> Table:
+def _print_measures(title: str, run: Evaluation) -> None:
     rows = run.table
-    table = Table("queries", *next(iter(rows.values())), title=title, title_justify="left", box=None)
-    for kind, cells in rows.items():
-        table.add_row(plain(kind), *(f"{c.mean:.3f}\n{c.low:.2f}–{c.high:.2f}" for c in cells.values()))
-    return table
+    table(
+        ("queries", *next(iter(rows.values()))),
+        [(kind, *(_estimate(each) for each in measures.values())) for kind, measures in rows.items()],
+        title=title,
+    )
+
+
+def _estimate(each: Estimate) -> Cell:
+    return lines_of([f"{each.mean:.3f}", f"{each.low:.2f}–{each.high:.2f}"])

@@ -8,25 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from indexer.discovery import real_path
 from indexer.report import IndexReport, RootReport, Unparsable
 from indexer.report import Progress as IndexProgress
 from indexer.run import EncoderSource, run_index
-from service.cli.context import (
-    CONSOLE,
-    ERRORS,
-    AsJson,
-    DataDir,
-    Model,
-    opened,
-    plain,
-    print_json,
-    saying_errors,
-    settings_for,
-)
+from service.cli.context import AsJson, DataDir, Model, opened, saying_errors, settings_for
+from service.cli.output import note, print_json, progress, say, styled
+from service.text import counted
 from store.errors import InvalidRecord
+from store.location import expanded
 from store.protocol import Store
 
 _SHOWN = 10
@@ -37,7 +28,7 @@ def _read_path(text: str | Path) -> Path:
     # An empty path would mean the current folder, and is usually a variable that is not set.
     if not str(text).strip():
         raise typer.BadParameter("a path must not be empty")
-    return Path(text)
+    return expanded(Path(text))
 
 
 def index(
@@ -72,6 +63,9 @@ def index(
             print_json(report)
         else:
             print_report(report, verbose=verbose)
+        _, degraded = encoders.for_model(report.model_id)
+        if degraded is not None:
+            note(styled("note:", "yellow"), f" {degraded}", wrap=False)
         _warn_of_roots(report)
         if report.complete and not dropped and not any(root.documents for root in report.roots):
             raise typer.Exit(1)
@@ -80,38 +74,29 @@ def index(
 def index_with_progress(
     store: Store, source: EncoderSource, roots: list[Path], *, forget: list[Path] | None = None
 ) -> IndexReport:
-    """Run an index run and show its progress on standard error."""
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description:<13}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=ERRORS,
-        transient=True,
-        # A log file should get the summary, not a bar that is redrawn again and again.
-        disable=not ERRORS.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("scanning", total=None)
+    """Index `roots` and show the progress on standard error."""
+    with progress() as show:
 
-        def show(progress: IndexProgress) -> None:
-            bar.update(task, description=progress.stage, completed=progress.done, total=progress.total)
+        def tell(now: IndexProgress) -> None:
+            show(now.stage, now.done, now.total)
 
-        return run_index(store, source, roots, forget=forget or [], on_progress=show)
+        return run_index(store, source, roots, forget=forget or [], on_progress=tell)
 
 
 def print_report(report: IndexReport, *, verbose: bool = False) -> None:
     """Print the summary of a run, and what a person should look at."""
-    CONSOLE.print(
-        f"[bold]{counted(report.documents, 'skill')}[/] served  ·  "
-        f"[green]{report.added} added[/], [yellow]{report.changed} changed[/], [red]{report.removed} removed[/], "
-        f"{report.unchanged} unchanged  ·  {report.embedded} embedded in {report.seconds:.1f} s",
-        highlight=False,
-        soft_wrap=True,
+    say(
+        styled(f"{counted(report.documents, 'skill')} served", "bold"),
+        "  ·  ",
+        styled(f"{report.added:,} added", "green"),
+        ", ",
+        styled(f"{report.changed:,} changed", "yellow"),
+        ", ",
+        styled(f"{report.removed:,} removed", "red"),
+        f", {report.unchanged:,} unchanged  ·  {report.embedded:,} embedded in {report.seconds:.1f} s",
     )
     if not report.complete:
-        CONSOLE.print("[yellow]stopped early;[/] the next run continues from here", highlight=False)
+        say(styled("stopped early;", "yellow"), " the next run continues from here")
     most = None if verbose else _SHOWN
     _list(
         report.shadowed,
@@ -137,11 +122,6 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
     _list(report.unparsable, "{} not indexed", missing, None if verbose else _SHOWN_MISSING, noun="path")
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 skill", "2 skills"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def _describe(unparsable: Unparsable) -> str:
     place = unparsable.path if unparsable.target is None else f"{unparsable.path} -> {unparsable.target}"
     return f"{place}: {unparsable.reason}"
@@ -150,18 +130,18 @@ def _describe(unparsable: Unparsable) -> str:
 def _list(items: Sequence[object], title: str, lines: list[str], most: int | None, *, noun: str = "document") -> None:
     if not items:
         return
-    CONSOLE.print(f"[bold]{title.format(counted(len(items), noun))}[/]", highlight=False)
+    say(styled(title.format(counted(len(items), noun)), "bold"))
     for line in lines[:most]:
-        CONSOLE.print(f"  {plain(line)}", highlight=False, soft_wrap=True)
+        say("  ", line, wrap=False)
     if most is not None and len(lines) > most:
-        CONSOLE.print(f"  … and {len(lines) - most:,} more (--verbose lists all)", highlight=False, style="dim")
+        say(f"… and {len(lines) - most:,} more (--verbose lists all)", style="dim", indent=2)
 
 
 def _warn_of_roots(report: IndexReport) -> None:
     for root in report.roots:
         warning = _warning(root)
         if warning is not None:
-            ERRORS.print(f"[yellow]skillrank:[/] {plain(warning)}", highlight=False, soft_wrap=True)
+            note(styled("note:", "yellow"), f" {warning}", wrap=False)
 
 
 def _warning(root: RootReport) -> str | None:

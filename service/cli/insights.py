@@ -7,42 +7,47 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from service.analysis.aggregation import AggregateReport, Aggregation
 from service.analysis.engine import Analysis, Insight, InsightReport, ProjectOverview
-from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
+from service.cli.context import AsJson, DataDir, opened, saying_errors, settings_for
+from service.cli.output import heading, print_json, say, styled, table
 from service.insights.findings import KINDS, Kind, Share
+from service.text import counted
 from service.wording import percent
 from store.errors import InvalidRecord
+from store.location import expanded
 
-insights = typer.Typer(help="What was learnt over projects and databases.", invoke_without_command=True)
+insights = typer.Typer(help="Show insights across projects and databases.", invoke_without_command=True)
 
 _HEADINGS: Final[dict[Kind, str]] = {
-    "mixed_results": "Well in some projects, badly in others",
-    "worth_trying": "Worth trying: they work in projects like this one",
-    "use_trend": "Used more or less and less",
-    "success_trend": "Succeeding more or less and less",
-    "anomaly": "Unlike the weeks before",
-    "unused": "Never or no longer used",
-    "missing_skill": "Skills worth writing: nothing fits these queries",
-    "passed_over": "Often shown, never taken",
+    "mixed_results": "Works well in some projects and badly in others",
+    "worth_trying": "Worth trying: works in similar projects",
+    "use_trend": "Use is rising or falling",
+    "success_trend": "Success is rising or falling",
+    "anomaly": "Unusual compared with the weeks before",
+    "unused": "Never used, or no longer used",
+    "missing_skill": "Skills worth writing: no skill fits these queries",
+    "passed_over": "Often shown, never chosen",
 }
 
-Since = Annotated[str | None, typer.Option(help="From this day on, ISO 8601; none: 91 days.")]
+Since = Annotated[str | None, typer.Option(help="The first day to include, ISO 8601; default: the last 91 days.")]
 
 
 def aggregate(
     source: Annotated[
         list[Path] | None,
-        typer.Option("--source", help="Another database or data folder, only read; repeat for more. None: your own."),
+        typer.Option("--source", help="A database or data folder to read; may be repeated. Default: your own."),
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count uses by project, skill and day: what is new since the last time. Status 1 when a source was left out."""
+    """Aggregate new records by project, skill and day.
+
+    Exits with code 1 when a source could not be read.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
-        report = Aggregation(store).run([each.expanduser() for each in source or []])
+        report = Aggregation(store).run([expanded(each) for each in source or []])
         if as_json:
             print_json(report)
         else:
@@ -54,15 +59,24 @@ def aggregate(
 @insights.callback()
 def show(
     context: typer.Context,
-    kind: Annotated[str | None, typer.Option(help=f"One of {', '.join(KINDS)}.")] = None,
-    project: Annotated[str | None, typer.Option(help="What concerns this project; '': uses without one.")] = None,
-    skill: Annotated[str | None, typer.Option(help="What concerns this skill.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"Only insights of this kind: {', '.join(KINDS)}.")] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Only insights about this project; '' for invocations without one.")
+    ] = None,
+    skill: Annotated[str | None, typer.Option(help="Only insights about this skill.")] = None,
     since: Since = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="Lines of each table.")] = 10,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=500, help="How many insights of each kind to show.")
+    ] = 10,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the counts say, ranked, with the evidence. `skillrank aggregate` counts."""
+    """Show insights with their evidence, the strongest first.
+
+    Run `skillrank aggregate` before. The score is the size of the effect times its certainty, from 0 to 1.
+    Percentages are shares of finished uses that completed, with their 95% interval in parentheses. q is the
+    expected share of false findings among those that are as clear or clearer.
+    """
     if context.invoked_subcommand is not None:
         return
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
@@ -77,7 +91,11 @@ def show(
 
 @insights.command("projects")
 def projects(since: Since = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show each project, and the projects that use skills alike."""
+    """List projects, and those that use similar skills.
+
+    Percentages are shares of finished uses that completed, with their 95% interval in parentheses. Similarity is
+    between 0 and 1.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         found = Analysis(store).projects(since=since)
         if as_json:
@@ -86,85 +104,93 @@ def projects(since: Since = None, data_dir: DataDir = None, as_json: AsJson = Fa
             _print_projects(found)
 
 
-def _kind(told: str | None) -> Kind | None:
+def _kind(name: str | None) -> Kind | None:
     for kind in KINDS:
-        if kind == told:
+        if kind == name:
             return kind
-    if told is not None:
-        raise InvalidRecord(f"{told!r} is not one of {', '.join(KINDS)}", field="kind")
+    if name is not None:
+        raise InvalidRecord(f"{name!r} is not one of {', '.join(KINDS)}", field="kind")
     return None
 
 
 def _print_aggregate(report: AggregateReport) -> None:
     for run in report.sources:
-        anew = "; it had been put back to an earlier state, so all of it was read again" if run.anew else ""
-        CONSOLE.print(
-            f"{plain(run.location)}: {run.invocations} uses, {run.outcomes} outcomes and {run.searches} searches "
-            f"that are new, on {run.days} days{anew}",
-            highlight=False,
-            soft_wrap=True,
+        anew = "; it was restored to an earlier state, so all of it was read again" if run.anew else ""
+        say(
+            f"{run.location}: {counted(run.invocations, 'new use')}, {counted(run.outcomes, 'new outcome')} and "
+            f"{counted(run.searches, 'new search', 'new searches')} on {counted(run.days, 'day')}{anew}",
+            wrap=False,
         )
     for skipped in report.skipped:
-        CONSOLE.print(f"[yellow]left out:[/] {plain(skipped.reason)}", highlight=False, soft_wrap=True)
-    CONSOLE.print(
-        f"{report.rows_read} rows read, {report.days_touched} days counted, {report.seconds:.1f} s",
+        say(styled("skipped:", "yellow"), f" {skipped.reason}", wrap=False)
+    say(
+        f"{counted(report.rows_read, 'row')} read, {counted(report.days_touched, 'day')} updated, "
+        f"{report.seconds:.1f} s",
         style="dim",
-        highlight=False,
     )
 
 
 def _print_report(report: InsightReport, limit: int) -> None:
-    CONSOLE.print(f"[bold]{report.since} to {report.as_of}[/]: {report.total} insights", highlight=False)
-    for note in report.notes:
-        CONSOLE.print(f"[yellow]note:[/] {plain(note)}", highlight=False, soft_wrap=True)
+    say(styled(f"{report.since} to {report.as_of}", "bold"), f": {counted(report.total, 'insight')}")
+    for each in report.notes:
+        say(styled("note:", "yellow"), f" {each}")
     by_kind: dict[Kind, list[Insight]] = defaultdict(list)
     for insight in report.insights:
         by_kind[insight.kind].append(insight)
+    if report.insights:
+        say(
+            "score: size of the effect times its certainty, 0 to 1; percentages: completed uses of all finished ones, "
+            "with their 95% interval; q: expected share of false findings among those as clear or clearer",
+            style="dim",
+        )
     for examined in report.examined:
         found = by_kind[examined.kind]
-        CONSOLE.print(f"\n[bold]{_HEADINGS[examined.kind]}[/]", highlight=False)
+        heading(_HEADINGS[examined.kind])
         if found:
             _print_insights(found[:limit])
         if len(found) > limit:
-            CONSOLE.print(f"  … and {len(found) - limit} more (--limit)", style="dim", highlight=False)
-        said = f"  {examined.examined} examined, {examined.found} told"
+            say(f"… and {len(found) - limit:,} more (--limit shows more)", style="dim", indent=2)
+        checked = f"{counted(examined.found, 'insight')} from {counted(examined.examined, 'case')} checked"
         if examined.not_enough_data:
-            said += f"; not enough data for {examined.not_enough_data} (needs {examined.needs})"
-        CONSOLE.print(said, style="dim", highlight=False)
+            checked += f"; not enough data for {examined.not_enough_data:,} more (needs {examined.needs})"
+        say(checked, style="dim", indent=2)
 
 
 def _print_insights(found: list[Insight]) -> None:
-    table = Table("score", "", "evidence", box=None, pad_edge=True)
-    for each in found:
-        table.add_row(f"{each.score:.2f}", plain(each.title), plain(_evidence(each)))
-    CONSOLE.print(table)
+    table(("score", "insight", "evidence"), [(f"{each.score:.2f}", each.title, _evidence(each)) for each in found])
 
 
 def _evidence(insight: Insight) -> str:
-    # The first and the last tell most: the best and the worst project, the beginning and the end.
+    # The first and the last say most: the best and the worst project, the beginning and the end.
     ends = [insight.rates[0], insight.rates[-1]] if len(insight.rates) > 1 else insight.rates
-    said = [f"{_interval(each)} {each.of}" for each in ends]
+    parts = [f"{_interval(each)} {each.of}" for each in ends]
     if insight.test is not None:
-        said.append(f"q {insight.test.q_value:.2g} of {insight.test.compared} tests")
-    if not said:
-        said = [f"{name.replace('_', ' ')} {value:g}" for name, value in insight.counts.items()]
-    return " · ".join(said)
+        parts.append(f"q = {insight.test.q_value:.2g} of {counted(insight.test.compared, 'test')}")
+    if not parts:
+        parts = [f"{name.replace('_', ' ')}: {value:g}" for name, value in insight.counts.items()]
+    return " · ".join(parts)
 
 
-def _interval(told: Share) -> str:
-    return f"{percent(told.rate)} ({percent(told.low)}-{percent(told.high)})"
+def _interval(share: Share) -> str:
+    return f"{percent(share.rate)} ({percent(share.low)}–{percent(share.high)})"
 
 
 def _print_projects(found: list[ProjectOverview]) -> None:
-    table = Table("project", "uses", "skills", "completed", "last", "most used", "most alike")
-    for each in found:
-        table.add_row(
-            plain(each.project),
-            str(each.invocations),
-            str(each.skills),
-            "–" if each.success is None else _interval(each.success),
-            each.last_day,
-            plain(", ".join(each.most_used[:3])),
-            plain(", ".join(f"{other.project} ({other.similarity:.2f})" for other in each.similar[:2])) or "–",
-        )
-    CONSOLE.print(table)
+    if not found:
+        say("no project yet; run `skillrank aggregate` first")
+        return
+    table(
+        ("project", "uses", "skills", "completed", "last use", "most used", "most similar"),
+        [
+            (
+                each.project,
+                f"{each.invocations:,}",
+                f"{each.skills:,}",
+                "–" if each.success is None else _interval(each.success),
+                each.last_day,
+                ", ".join(each.most_used[:3]),
+                ", ".join(f"{other.project} ({other.similarity:.2f})" for other in each.similar[:2]) or "–",
+            )
+            for each in found
+        ],
+    )

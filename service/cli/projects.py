@@ -6,14 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
+from service.cli.context import AsJson, DataDir, opened, saying_errors, settings_for
+from service.cli.output import print_json, say
+from service.text import counted
 from service.work.projects import complete_project, join_project
 from service.work.signals import SignalOutcome
 from store.contract.projects import NewProject, ProjectSkill, SkillDeclaration, WorkTransaction
 from store.errors import NotFound
 from store.protocol import Store
 
-project = typer.Typer(help="Declare projects, their skills and who takes part.", no_args_is_help=True)
+project = typer.Typer(help="Declare, join and complete projects.", no_args_is_help=True)
 
 
 ProjectId = Annotated[str, typer.Argument(help="The project's id.")]
@@ -22,12 +24,12 @@ ProjectId = Annotated[str, typer.Argument(help="The project's id.")]
 @project.command("declare")
 def declare(
     identifier: ProjectId,
-    name: Annotated[str | None, typer.Option(help="A name for people; none: the id.")] = None,
-    skill: Annotated[list[str] | None, typer.Option(help="A skill of its scope; repeat for more.")] = None,
+    name: Annotated[str | None, typer.Option(help="A readable name; default: the id.")] = None,
+    skill: Annotated[list[str] | None, typer.Option(help="A skill that the project declares; may be repeated.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a project, or the skills of one that is there; those that are given become its whole scope."""
+    """Declare a project or replace its declared skills."""
 
     def work(transaction: WorkTransaction) -> list[ProjectSkill]:
         if name is not None or not known:
@@ -43,37 +45,41 @@ def declare(
         if as_json:
             print_json({"project": store.project(identifier), "skills": skills})
         else:
-            told = ", ".join(plain(each.skill_name) for each in skills) or "no skills, so it emits no signals"
-            CONSOLE.print(f"project {plain(identifier)}: {told}", highlight=False)
+            declared = ", ".join(each.skill_name for each in skills)
+            say(f"project {identifier}: {declared or 'no skill is declared, so it emits no signals'}")
 
 
 @project.command("join")
 def join(
     identifier: ProjectId,
-    user: Annotated[str, typer.Option(help="Who takes part.")],
+    user: Annotated[str, typer.Option(help="The id of the user who joins.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a user take part: evidence for each skill that the project declares."""
+    """Add a user to a project.
+
+    Records a signal for each skill that the project declares.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         joined = join_project(store, identifier, user)
         if as_json:
             print_json(joined)
         else:
-            CONSOLE.print(
-                f"{plain(user)} takes part in {plain(identifier)}: {signals_in_words(joined.signals)}", highlight=False
-            )
+            say(f"{user} joined {identifier}: {signals_in_words(joined.signals)}")
 
 
 @project.command("complete")
 def complete(identifier: ProjectId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Complete a project: evidence for all who take part."""
+    """Complete a project.
+
+    Records signals for all its participants.
+    """
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         completed = complete_project(store, identifier)
         if as_json:
             print_json(completed)
         else:
-            CONSOLE.print(f"{plain(identifier)} completed: {signals_in_words(completed.signals)}", highlight=False)
+            say(f"{identifier} completed: {signals_in_words(completed.signals)}")
 
 
 @project.command("mentorship")
@@ -90,7 +96,7 @@ def mentorship(
             print_json(changed)
         else:
             already = "" if new else "already "
-            CONSOLE.print(f"mentorship session {plain(session)} is {already}{changed.status}", highlight=False)
+            say(f"mentorship session {session} is {already}{changed.status}")
 
 
 def _is_known(store: Store, project_id: str) -> bool:
@@ -102,8 +108,8 @@ def _is_known(store: Store, project_id: str) -> bool:
 
 
 def signals_in_words(signals: SignalOutcome) -> str:
-    """Say what emitting did: ``3 signals, 1 skipped (1 recorded before)``."""
-    said = "1 signal" if signals.inserted == 1 else f"{signals.inserted} signals"
+    """Return what was recorded in words: ``3 signals, 1 skipped (1 recorded before)``."""
+    recorded = counted(signals.inserted, "signal")
     if signals.skipped:
-        said += f", {signals.skipped} skipped"
-    return said + (f" ({plain(signals.reason)})" if signals.reason else "")
+        recorded += f", {signals.skipped:,} skipped"
+    return recorded + (f" ({signals.reason})" if signals.reason else "")

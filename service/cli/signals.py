@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from service.cli.context import CONSOLE, AsJson, DataDir, opened, plain, print_json, saying_errors, settings_for
+from service.cli.context import AsJson, DataDir, opened, saying_errors, settings_for
+from service.cli.output import print_json, say, table
+from service.text import counted
 from store.contract.metrics import Bucket
 from store.contract.signals import SignalFilter
 from store.errors import InvalidRecord
 from store.windows import parse_window
 
-signals = typer.Typer(help="Evidence of skill from projects and updates.", no_args_is_help=True)
+signals = typer.Typer(help="Show signals: evidence of skills from projects.", no_args_is_help=True)
 
-User = Annotated[str | None, typer.Option(help="Only this user's.")]
-Project = Annotated[str | None, typer.Option(help="Only this project's.")]
-Skill = Annotated[str | None, typer.Option(help="Only this skill's.")]
-Category = Annotated[str | None, typer.Option(help="Only skills of this category.")]
-Since = Annotated[str | None, typer.Option(help="From this UTC time on.")]
-Until = Annotated[str | None, typer.Option(help="Before this UTC time.")]
+User = Annotated[str | None, typer.Option(help="Only signals of this user.")]
+Project = Annotated[str | None, typer.Option(help="Only signals of this project.")]
+Skill = Annotated[str | None, typer.Option(help="Only signals of this skill.")]
+Category = Annotated[str | None, typer.Option(help="Only signals of skills of this category.")]
+Since = Annotated[str | None, typer.Option(help="Only signals from this UTC time on, ISO 8601.")]
+Until = Annotated[str | None, typer.Option(help="Only signals before this UTC time, ISO 8601.")]
 
 _BUCKETS: dict[str, Bucket] = {"minute": "minute", "hour": "hour", "day": "day", "week": "week"}
 _BAR_WIDTH = 40
@@ -37,19 +38,20 @@ def distribution(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Totals by skill and by category."""
+    """Show how the signals are distributed over skills."""
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         found = store.signal_distribution(_wanted(user, project, skill, category, since, until))
         if as_json:
             print_json(found)
             return
-        table = Table("skill", "category", "signals", "share", "last")
-        for each in found.skills:
-            table.add_row(
-                plain(each.skill_name), plain(each.category or ""), str(each.signals), f"{each.share:.1%}", each.last_at
-            )
-        CONSOLE.print(table)
-        CONSOLE.print(f"{found.total} signals", style="dim", highlight=False)
+        table(
+            ("skill", "category", "signals", "share of all", "last"),
+            [
+                (each.skill_name, each.category or "", f"{each.signals:,}", f"{each.share:.1%}", each.last_at[:19])
+                for each in found.skills
+            ],
+        )
+        say(counted(found.total, "signal"), style="dim")
 
 
 @signals.command("momentum")
@@ -60,12 +62,12 @@ def momentum(
     category: Category = None,
     since: Since = None,
     until: Until = None,
-    bucket: Annotated[str, typer.Option(help="minute, hour, day or week.")] = "day",
-    window: Annotated[str, typer.Option(help="How long the period is without --since.")] = "30 days",
+    bucket: Annotated[str, typer.Option(help="The length of a bar: minute, hour, day or week.")] = "day",
+    window: Annotated[str, typer.Option(help="The length of the period when --since is not given.")] = "30 days",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Signals over time, and the change against the period before."""
+    """Show signals over time, and how they changed."""
     with saying_errors(), opened(settings_for(data_dir)) as (store, _):
         if bucket not in _BUCKETS:
             raise InvalidRecord(f"{bucket!r} is not one of {', '.join(_BUCKETS)}", field="bucket")
@@ -77,9 +79,9 @@ def momentum(
         most = max((each.signals for each in found.buckets), default=0)
         for each in found.buckets:
             bar = "█" * round(_BAR_WIDTH * each.signals / most) if most else ""
-            CONSOLE.print(f"{each.time_bucket[:16]} {each.signals:>7} {bar}", highlight=False)
+            say(f"{each.time_bucket[:16]} {each.signals:>7,} {bar}")
         percent = "" if found.change_percent is None else f" ({found.change_percent:+.0f}%)"
-        CONSOLE.print(f"{found.total} signals, {found.change:+} against the period before{percent}", highlight=False)
+        say(f"{counted(found.total, 'signal')}, {found.change:+,} compared with the period before{percent}")
 
 
 @signals.command("activity")
@@ -90,8 +92,8 @@ def activity(
     category: Category = None,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500)] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many signals to show.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Continue after the page that printed this cursor.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,10 +105,9 @@ def activity(
             print_json(found)
             return
         for each in found.signals:
-            told = f"{each.user_id} {each.signal_type} {each.skill_name} in {each.project_id}"
-            CONSOLE.print(f"{each.created_at[:19]}  {plain(told)}", highlight=False)
+            say(f"{each.created_at[:19]}  {each.user_id} {each.signal_type} {each.skill_name} in {each.project_id}")
         if found.next:
-            CONSOLE.print(f"more: --cursor {found.next}", style="dim", highlight=False)
+            say(f"more: --cursor {found.next}", style="dim", wrap=False)
 
 
 def _wanted(

@@ -1,1 +1,1 @@
-"""A small library of skills, and an invented history of their use: what `skillrank demo` shows itself with."""
+"""The data of `skillrank demo`: a small library of skills, and an invented history of their use."""

@@ -1,4 +1,4 @@
-"""The demo's own data, and how its history comes into a store."""
+"""Reads the data of the demo, and records its history in a store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBRARY: Final = _HERE / "library"
 
 
 class PastUse(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the history."""
+    """One past invocation: a line of the history."""
 
     query: str
     skill_name: str
@@ -30,18 +30,18 @@ class PastUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def history() -> list[PastUse]:
-    """Return the invented uses, oldest first."""
+    """Return the invented invocations, oldest first."""
     lines = (_HERE / "history.jsonl").read_bytes().splitlines()
     return [msgspec.json.decode(line, type=PastUse) for line in lines]
 
 
 def queries() -> list[str]:
-    """Return the queries that the demo asks."""
+    """Return the queries of the demo."""
     return (_HERE / "queries.txt").read_text(encoding="utf-8").splitlines()
 
 
 def replay(store: Store, uses: list[PastUse], clock: Clock = system_clock) -> ImportReport:
-    """Record `uses` as if they had happened before now. Replaying them again adds nothing."""
+    """Record `uses` as if they had happened up to now; recording them again adds nothing."""
     now = clock()
     rows = []
     for number, use in enumerate(uses, start=1):

@@ -99,8 +99,9 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Diffe
     """Return the difference of the second setting from the first, float64 (n,) each, query by query."""
     change = second - first
     low, high = _interval(change)
-    if not change.any():
-        return Difference(0.0, low, high, 1.0)
+    # One query cannot show that a difference is more than chance, and the test needs two.
+    if len(change) == 1 or not change.any():
+        return Difference(float(change.mean()), low, high, 1.0)
     tested = stats.permutation_test(
         (first, second),
         lambda one, other, axis: np.mean(other - one, axis=axis),

@@ -16,7 +16,7 @@ from service.search.answers import SearchRequest
 from service.search.encoders import Encoders
 from service.search.engine import SkillSearch
 from service.settings import Settings
-from store.location import DATABASE_NAME
+from store.location import DATABASE_NAME, expanded
 from store.protocol import Store
 from store.sqlite import open_store
 
@@ -75,8 +75,8 @@ def parse_variant(base: Variant, changes: Sequence[str]) -> Variant:
                 base = replace(base, lexical_weight=_not_negative(value))
             elif name == "model" and value:
                 base = replace(base, model=value)
-            elif name == "data-dir" and (Path(value).expanduser() / DATABASE_NAME).is_file():
-                base = replace(base, data_dir=Path(value).expanduser())
+            elif name == "data-dir" and (expanded(Path(value)) / DATABASE_NAME).is_file():
+                base = replace(base, data_dir=expanded(Path(value)))
             else:
                 raise InvalidComparison(_cannot_compare(change))
         except (KeyError, ValueError) as error:

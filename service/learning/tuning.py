@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -19,6 +20,7 @@ from service.ranking.blend import Part, Weights, blend
 from service.ranking.evidence import FAILURE_WEIGHT
 from service.ranking.examination import fit_position_model
 from service.ranking.offpolicy import Interval, Replayed, choice_chances, mean_over_reporters
+from service.text import counted
 from store.contract.evidence import RecordedChoice
 
 FEWEST_CHOICES: Final = 100
@@ -177,7 +179,9 @@ def replay(choices: Sequence[RecordedChoice], reading: Reading, weights: Weights
 
 def _refusal(choices: int, gain: Interval, current: float | None, proposed: float | None) -> str | None:
     if choices < FEWEST_CHOICES:
-        return f"{choices} recorded choices to judge by; it takes {FEWEST_CHOICES}"
+        return f"{counted(choices, 'recorded choice')} to judge by; at least {FEWEST_CHOICES} are needed"
+    if not math.isfinite(gain.low):
+        return "all recorded choices to judge by come from one reporter; at least two are needed"
     if not gain.low > 0:
         return f"no change is better with 90% confidence (the best gains {gain.mean:+.3f}, at least {gain.low:+.3f})"
     if current is None or proposed is None:

@@ -44,9 +44,9 @@ def judge_confidence(candidates: Sequence[Candidate], scale: Scale | None) -> Co
     Parameters
     ----------
     candidates : sequence of Candidate
-        Without any similarity when only words were compared.
+        They have no similarity when only words were compared.
     scale : Scale or None
-        Of the model that the similarities come from.
+        The scale of the model that computed the similarities.
     """
     if not candidates:
         return "none"

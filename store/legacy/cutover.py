@@ -32,8 +32,8 @@ from store.legacy.state import (
     sha256_of,
     was_interrupted,
 )
-from store.legacy.words import counted
 from store.metrics_store import SkillMetricsStore
+from store.plurals import counted
 from store.sqlite import next_backup
 
 _PAGE: Final = 1000

@@ -11,7 +11,7 @@ import msgspec
 from store.clock import read_time
 from store.legacy.counts import DualPhase, DualReport
 from store.legacy.state import CutoverState
-from store.legacy.words import counted
+from store.plurals import counted
 
 # Both dual phases and the time until the clean-up last a week at least.
 WATCHED: Final = timedelta(days=7)

@@ -142,9 +142,16 @@ class VectorMatrix:
             # Each pair once; for one skill, all pairs but the one with itself.
             others = np.arange(held) > block[:, None] if skill_id is None else np.arange(held) != block[:, None]
             one, other = np.nonzero((cosines >= least) & others)
+            if len(one) > limit:
+                # Only the nearest of the block can be among the nearest of all.
+                near = cosines[one, other]
+                kept = near >= np.partition(near, -limit)[-limit]
+                one, other = one[kept], other[kept]
             away = (-cosines[one, other]).tolist()
             best += [(far, names[block[a]], names[b]) for far, a, b in zip(away, one, other, strict=True)]
             best = heapq.nsmallest(limit, best)
+            if len(best) == limit:
+                least = max(least, -best[-1][0])
         return [(min(one, other), max(one, other), -far) for far, one, other in best]
 
     def held(self, connection: apsw.Connection) -> int:

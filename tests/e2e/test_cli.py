@@ -19,7 +19,7 @@ def put(folder: Path, name: str, says: str) -> None:
     (folder / name / "SKILL.md").write_text(f"---\nname: {name}\ndescription: {says}\n---\n# {name}\n", "utf-8")
 
 
-def test_indexing_prints_a_summary_a_person_reads(skillrank: Command, library: Path) -> None:
+def test_indexing_prints_a_readable_summary(skillrank: Command, library: Path) -> None:
     (library / "broken").mkdir()
     (library / "broken" / "SKILL.md").write_bytes(b"\x00")
     run = skillrank("index", library)
@@ -106,7 +106,7 @@ def test_mistyped_words_are_corrected_unless_told_otherwise(skillrank: Command, 
     assert json.loads(skillrank(*mistyped, "--no-correct").stdout)["corrected"] == {}
 
 
-def test_a_use_recorded_in_the_shell_shows_in_the_next_answer(skillrank: Command, library: Path) -> None:
+def test_a_recorded_invocation_shows_in_the_next_answer(skillrank: Command, library: Path) -> None:
     skillrank("index", library)
     use = skillrank("track", "start", "tune-queries").stdout.strip()
     assert skillrank("track", "finish", use, "--outcome", "completed").returncode == 0
@@ -148,7 +148,7 @@ def test_the_demo_shows_what_outcomes_do(skillrank: Command) -> None:
     assert "226 known from an earlier demo" in skillrank("demo", "--no-serve").stdout
 
 
-def test_doctor_is_content_with_a_healthy_store_only(skillrank: Command, library: Path) -> None:
+def test_the_doctor_accepts_only_a_healthy_store(skillrank: Command, library: Path) -> None:
     assert skillrank("doctor").returncode == 1
     skillrank("index", library)
     assert skillrank("doctor").returncode == 0
@@ -159,6 +159,7 @@ def test_tuning_without_a_record_is_refused_and_changes_nothing(skillrank: Comma
     run = skillrank("tune")
     assert run.returncode == 1
     assert "refused: 0 recorded choices to judge by" in run.stdout
+    assert not [word for word in ("nan", "inf", "Weights(", "Interval(") if word in run.stdout]
     dry = skillrank("tune", "--dry-run", "--json")
     assert (dry.returncode, json.loads(dry.stdout)["adopted"]) == (0, False)
 
@@ -172,7 +173,13 @@ def test_an_evaluation_prints_a_table_and_fails_under_its_threshold(
     run = skillrank("eval", "--queries", queries, "--compare", "outcomes=off", "--fail-under", "Hit@1=1")
     assert run.returncode == 0, run.stderr
     assert "nDCG@10" in run.stdout
-    assert "paired randomisation test" in run.stdout
+    assert "one query has no interval" in run.stdout
+    queries.write_text(
+        queries.read_text("utf-8") + '{"query": "shopping list", "expected": ["plan-dinners"]}\n', encoding="utf-8"
+    )
+    both = skillrank("eval", "--queries", queries, "--compare", "outcomes=off").stdout
+    assert "paired randomisation test (2 queries)" in both
+    queries.write_text(queries.read_text("utf-8").splitlines()[0] + "\n", encoding="utf-8")
     told = json.loads(skillrank("eval", "-q", queries, "--json").stdout)
     assert told["measures"]["all (1)"]["Hit@1"]["mean"] == 1.0
     assert "no query can be made from 3 indexed documents" in skillrank("eval").stderr
@@ -180,7 +187,7 @@ def test_an_evaluation_prints_a_table_and_fails_under_its_threshold(
     run = skillrank("eval", "--queries", queries, "--fail-under", "Hit@1=1")
     assert run.returncode == 1
     assert "Hit@1 is 0.000, under 1.0" in run.stderr
-    assert "expected fix-types: at place" in run.stdout
+    assert "expected fix-types: at position" in run.stdout
 
 
 def test_a_mentorship_session_changes_its_status_from_the_shell(

@@ -1,4 +1,4 @@
-"""Counting and insights on the command line."""
+"""Aggregation and insights on the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def database(folder: Path, *, good: bool) -> Path:
     return folder
 
 
-def test_databases_are_counted_into_one_and_asked(skillrank: Run, tmp_path: Path) -> None:
+def test_several_databases_are_aggregated_into_one(skillrank: Run, tmp_path: Path) -> None:
     web, data = database(tmp_path / "web", good=True), database(tmp_path / "data", good=False)
     counted = skillrank("aggregate", "--source", web, "--source", data / "skillrank.db", "--json")
     assert counted.returncode == 0, counted.stderr
@@ -45,22 +45,24 @@ def test_databases_are_counted_into_one_and_asked(skillrank: Run, tmp_path: Path
     assert "no project (web)" in skillrank("insights", "projects").stdout
 
 
-def test_without_a_source_the_own_database_is_counted(skillrank: Run, tmp_path: Path) -> None:
+def test_without_a_source_the_own_database_is_aggregated(skillrank: Run, tmp_path: Path) -> None:
     database(tmp_path / "data", good=True)
-    assert "120 uses, 120 outcomes and 0 searches" in " ".join(skillrank("aggregate").stdout.split())
+    assert "120 new uses, 120 new outcomes and 0 new searches on 60 days" in " ".join(
+        skillrank("aggregate").stdout.split()
+    )
     assert "0 rows read" in skillrank("aggregate").stdout
 
 
-def test_a_source_that_is_left_out_is_told_and_the_status_says_so(skillrank: Run, tmp_path: Path) -> None:
+def test_a_skipped_source_is_reported_and_sets_the_exit_code(skillrank: Run, tmp_path: Path) -> None:
     good = database(tmp_path / "web", good=True)
     (tmp_path / "bad.db").write_text("no database")
     found = skillrank("aggregate", "--source", tmp_path / "bad.db", "--source", good)
     assert found.returncode == 1
-    assert "left out: " in found.stdout
+    assert "skipped: " in found.stdout
     assert "240 rows read" in found.stdout
 
 
-def test_an_unknown_kind_is_refused_with_those_there_are(skillrank: Run) -> None:
+def test_an_unknown_kind_is_refused_with_the_known_ones(skillrank: Run) -> None:
     refused = skillrank("insights", "--kind", "gossip")
     assert refused.returncode == 1
     assert "mixed_results" in refused.stderr

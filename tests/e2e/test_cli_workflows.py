@@ -1,4 +1,4 @@
-"""Feeding a quality run in and reading what it says, as a person does it."""
+"""Recording workflow results on the command line, and the reports made of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def feed(skillrank: Command, path: Path, *more: str) -> subprocess.CompletedProc
 
 def test_the_same_results_again_add_nothing(skillrank: Command, results: Path) -> None:
     first = feed(skillrank, results, "--workflow", "unit", "--phase", "test", "--project", "shop")
-    assert (first.returncode, first.stdout) == (0, "2 events added, 0 known, 0 refused\n")
+    assert (first.returncode, first.stdout) == (0, "2 events added, 0 already recorded, 0 refused\n")
     again = feed(skillrank, results, "--workflow", "unit", "--phase", "test", "--project", "shop", "--json")
     assert json.loads(again.stdout) == {"added": 0, "known": 2, "refused": 0, "reasons": [], "broken": None}
 
@@ -76,15 +76,15 @@ def test_what_pytest_really_writes_is_read(skillrank: Command, tmp_path: Path) -
         "test_unset": "failed",
         "test_loud": "passed",
     }
-    assert feed(skillrank, written).stdout == "0 events added, 8 known, 0 refused\n"
+    assert feed(skillrank, written).stdout == "0 events added, 8 already recorded, 0 refused\n"
 
 
-def test_what_cannot_be_used_is_named_and_ends_with_status_1(skillrank: Command, tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_named_and_sets_the_exit_code(skillrank: Command, tmp_path: Path) -> None:
     lines = tmp_path / "events.jsonl"
     lines.write_text('{"step": "a", "status": "passed", "workflow": "ci"}\nnonsense [red]\n')
     run = feed(skillrank, lines)
     assert run.returncode == 1
-    assert run.stdout == "1 events added, 0 known, 1 refused\n"
+    assert run.stdout == "1 event added, 0 already recorded, 1 refused\n"
     assert run.stderr.startswith("line 2: JSON is malformed")
     lines.write_text("<html/>")
     run = feed(skillrank, lines)
@@ -95,7 +95,7 @@ def test_what_cannot_be_used_is_named_and_ends_with_status_1(skillrank: Command,
         assert (run.returncode, run.stderr.startswith("skillrank: ")) == (1, True)
 
 
-def test_a_session_is_told_from_its_start_to_its_end(skillrank: Command, library: Path, results: Path) -> None:
+def test_a_session_is_shown_from_its_start_to_its_end(skillrank: Command, library: Path, results: Path) -> None:
     skillrank("index", library)
     skillrank("search", "slow database queries", "--session", "s1")
     skillrank("track", "start", "tune-queries", "--session", "s1")
@@ -126,7 +126,7 @@ def test_hostile_results_cannot_paint_the_terminal(skillrank: Command, tmp_path:
         assert "\x1b" not in run.stdout
 
 
-def test_many_sessions_are_told_in_tables(skillrank: Command, tmp_path: Path) -> None:
+def test_many_sessions_are_shown_in_tables(skillrank: Command, tmp_path: Path) -> None:
     lines = tmp_path / "events.jsonl"
     told = [
         {"session_id": f"s{n}", "workflow": "ci", "phase": phase, "step": "unit", "status": status}
@@ -138,17 +138,17 @@ def test_many_sessions_are_told_in_tables(skillrank: Command, tmp_path: Path) ->
     assert skillrank("track", "workflow", lines).returncode == 0
     shown = skillrank("report", "workflows").stdout
     for words in (
-        "1 steps judged",
-        "20/30, 67% (49 to 81)",
+        "1 step with a result",
+        "20 of 30, 67% (49–81%)",
         "from phase to phase",
-        "100% (89 to 100)",
+        "100% (89–100%)",
         "▓▓▓▓ 20 (67%)",
     ):
         assert words in shown, words
     found = json.loads(skillrank("report", "workflows", "--json", "--workflow", "ci").stdout)
     assert found["heat_map"]["phases"] == ["build", "test"]
     nothing = skillrank("report", "workflows", "--project", "nobody's")
-    assert (nothing.returncode, "0 steps judged" in nothing.stdout) == (0, True)
+    assert (nothing.returncode, "0 steps with a result" in nothing.stdout) == (0, True)
     assert skillrank("report", "workflows", "--since", "soon").stderr.startswith("skillrank: ")
 
 
@@ -160,7 +160,9 @@ def test_the_sweep_closes_and_forgets(
     nothing = json.loads(skillrank("sweep", "--json").stdout)
     assert set(nothing.values()) == {0}
     environment |= {"SKILLRANK_SESSION_IDLE_HOURS": "1e-9", "SKILLRANK_KEEP_QUESTIONS": "false"}
-    assert "1 idle sessions ended, queries of 1 searches" in " ".join(skillrank("sweep").stdout.split())
+    assert "1 idle session ended queries deleted from 1 search and 0 invocations" in " ".join(
+        skillrank("sweep").stdout.split()
+    )
     assert b"a secret plan" not in b"".join(path.read_bytes() for path in (tmp_path / "data").glob("skillrank.db*"))
     shown = skillrank("report", "session", "s1").stdout
-    assert "(words not kept)" in shown
+    assert "(query not kept)" in shown

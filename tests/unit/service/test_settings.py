@@ -37,6 +37,12 @@ def test_correcting_mistyped_words_can_be_switched_off(value: str, correct: bool
         ("SKILLRANK_KEEP_SEARCHES_DAYS", "soon"),
         ("SKILLRANK_EXPLORE_SHARE", "2"),
         ("SKILLRANK_CORRECT", "perhaps"),
+        ("SKILLRANK_EXPLORE_SHARE", "nan"),
+        ("SKILLRANK_OPEN_LIMIT_HOURS", "1e12"),
+        ("SKILLRANK_SESSION_IDLE_HOURS", "inf"),
+        ("SKILLRANK_AGGREGATE_HOURS", "1e-9"),
+        ("SKILLRANK_MODEL", ""),
+        ("SKILLRANK_HOST", ""),
     ],
 )
 def test_an_error_names_the_variable_and_its_value(variable: str, value: str) -> None:
@@ -54,3 +60,30 @@ def test_the_privacy_setting_of_earlier_releases_still_counts() -> None:
 def test_the_data_folder_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SKILLRANK_DATA_DIR", str(tmp_path))
     assert read_settings().database == tmp_path / "skillrank.db"
+
+
+@pytest.fixture
+def _no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("SKILLRANK_DATA_DIR", raising=False)
+    monkeypatch.setattr("platformdirs.user_data_dir", fails)
+
+
+@pytest.mark.usefixtures("_no_home")
+def test_a_data_folder_that_is_given_needs_no_home(tmp_path: Path) -> None:
+    assert read_settings({}, data_dir=tmp_path).data_dir == tmp_path
+
+
+@pytest.mark.usefixtures("_no_home")
+def test_without_a_home_the_error_names_the_setting() -> None:
+    with pytest.raises(InvalidRecord, match="SKILLRANK_DATA_DIR"):
+        read_settings({})
+
+
+def test_a_default_folder_that_is_not_absolute_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SKILLRANK_DATA_DIR", raising=False)
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda _: "~/.local/share/skillrank")
+    with pytest.raises(InvalidRecord, match="no home directory"):
+        read_settings({})

@@ -90,6 +90,12 @@ def test_a_difference_that_is_always_there_is_told_from_chance() -> None:
     assert difference(before, before).p == 1.0
 
 
+@pytest.mark.parametrize("change", [0.0, 0.5, -1.0])
+def test_a_difference_of_one_query_is_no_evidence_against_chance(change: float) -> None:
+    found = difference(np.array([0.5]), np.array([0.5 + change]))
+    assert (found.mean, found.low, found.high, found.p) == (change, change, change, 1.0)
+
+
 def test_kinds_are_told_apart() -> None:
     queries = [query({"a": 2}), query({"a": 2}, "long"), query({"b": 2}, "long")]
     table = by_kind(queries, score(queries, [["a"], ["a"], ["a"]]))

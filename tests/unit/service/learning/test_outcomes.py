@@ -201,9 +201,9 @@ def test_a_better_change_is_found_and_allowed() -> None:
 @pytest.mark.parametrize(
     ("choices", "ndcg", "why"),
     [
-        (history(FEWEST_CHOICES // 2), lambda _: 0.8, "it takes"),
+        (history(FEWEST_CHOICES // 2), lambda _: 0.8, "are needed"),
         (history(600, good=0.5, bad=0.5), lambda _: 0.8, "90% confidence"),
-        ([], lambda _: 0.8, "it takes"),
+        ([], lambda _: 0.8, "are needed"),
         (history(600), None, "--judged"),
         (history(600), lambda weights: 0.8 if weights is WEAK else 0.7, "costs relevance"),
     ],
