@@ -74,5 +74,5 @@ def paths_of(given: list[str], field: str) -> list[Path]:
             os.lstat(each)
         except (OSError, ValueError) as error:
             if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
-                raise InvalidRecord(f"{each[:100]!r} … is not a path: it is too long", field=field) from error
+                raise InvalidRecord(f"{each[:100]!r}… is too long for a path", field=field) from error
     return [Path(each) for each in given]

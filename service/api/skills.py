@@ -1,4 +1,4 @@
-"""The catalogue of skills."""
+"""Routes of the catalogue."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from store.contract.metrics import SkillMetrics
 
 
 class SkillPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Skills in the order of their names. For the following page, ask with ``after=next``."""
+    """Skills in order of their names; repeat the request with ``after=next`` for more."""
 
     skills: list[SkillRecord]
     next: str | None
 
 
 class SkillDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A skill and its metrics."""
+    """One skill and its metrics."""
 
     skill: SkillRecord
     metrics: SkillMetrics | None
 
 
 class SimilarSkill(msgspec.Struct, frozen=True, kw_only=True):
-    """A skill with a similar meaning. `similarity` is the cosine of the two vectors.
+    """A skill similar to another in meaning; `similarity` is the cosine of their vectors.
 
-    Skills that are `near_identical` have nearly the same text; a search shows them as one.
+    `near_identical` skills have nearly the same text; a search shows them as one.
     """
 
     skill_name: str
@@ -39,7 +39,7 @@ class SimilarSkill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkillController(Controller):
-    """Skills, their documents and versions. In a path, a slash of a name is written as ``%2F``."""
+    """Skills, their documents and versions."""
 
     path = "/api/skills"
     tags = ["skills"]
@@ -54,17 +54,14 @@ class SkillController(Controller):
         removed: FromQuery[bool] = False,
         declared: FromQuery[bool] = False,
     ) -> SkillPage:
-        """Return the skills that search serves.
-
-        With `removed`, those whose document was removed; with `declared`, those without a document that a project
-        declared.
-        """
+        """List the skills that are served, that were removed, or that a project declared without a document."""
         skills = store.skills(after=after, limit=limit, category=category, removed=removed, declared=declared)
         return SkillPage(skills=skills, next=skills[-1].skill_name if len(skills) == limit else None)
 
+    # A slash of a name is percent-encoded in the path; see service.api.transport.
     @get("/{skill_name:str}", operation_id="getSkill", sync_to_thread=True)
     def skill(self, skill_name: FromPath[str], store: GivenStore) -> SkillDetail:
-        """Return a skill with its metrics."""
+        """Return one skill with its metrics."""
         return SkillDetail(skill=store.skill(skill_name), metrics=store.skill_metrics(skill_name))
 
     @get("/{skill_name:str}/content", operation_id="getSkillContent", sync_to_thread=True)
@@ -74,12 +71,12 @@ class SkillController(Controller):
 
     @get("/{skill_name:str}/versions", operation_id="getSkillVersions", sync_to_thread=True)
     def versions(self, skill_name: FromPath[str], store: GivenStore) -> list[SkillVersion]:
-        """Return the versions of the document, newest first."""
+        """Return all versions of the document, newest first."""
         return store.versions(skill_name)
 
     @get("/{skill_name:str}/similar", operation_id="getSimilarSkills", sync_to_thread=True)
     def similar(self, skill_name: FromPath[str], store: GivenStore, limit: Limit = 10) -> list[SimilarSkill]:
-        """Return the skills with the most similar meaning, and which of them are near-identical."""
+        """Return the skills that are most similar in meaning, and which of them are near-identical."""
         near = store.similar(skill_name, limit=limit)
         itself = store.skill(skill_name).id
         groups = store.near_duplicates([itself, *(candidate.skill_id for candidate in near)])

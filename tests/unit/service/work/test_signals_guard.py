@@ -14,6 +14,7 @@ import apsw
 import pytest
 
 from migrations import MigrationRunner
+from migrations.files import SQLITE_MIGRATIONS, read_migrations
 from service.work.projects import complete_project, join_project, record_progress_update
 from service.work.signals import emit_skill_signals
 from store.contract.projects import NewProgressUpdate, NewProject, SkillDeclaration, WorkTransaction
@@ -233,6 +234,28 @@ def test_rolling_back_removes_skills_that_only_a_project_declared(tmp_path: Path
     assert runner.verify() is None
     with closing(apsw.Connection(str(path))) as connection:
         assert connection.execute("SELECT skill_name FROM skills").fetchall() == [("written",)]
+
+
+def test_mentorship_sessions_survive_the_change_of_their_statuses_and_its_rollback(tmp_path: Path) -> None:
+    version = next(
+        each.version for each in read_migrations(SQLITE_MIGRATIONS) if each.description == "mentorship status"
+    )
+    path = tmp_path / "store.db"
+    runner = MigrationRunner(path)
+    runner.run_migrations(version - 1)
+    add = "INSERT INTO mentorship_sessions VALUES (?, ?, 'ann', 'bob', 'x', NULL, ?, '2026-03-04T12:00:00.000000Z')"
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(add, (7, "m7", "completed"))
+        with pytest.raises(apsw.ConstraintError):
+            connection.execute(add, (8, "m8", "active"))
+    runner.run_migrations(version)
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(add, (8, "m8", "active"))
+    runner.rollback_migration(version)
+    assert runner.verify() is None
+    with closing(apsw.Connection(str(path))) as connection:
+        kept = connection.execute("SELECT seq, id, status FROM mentorship_sessions ORDER BY seq").fetchall()
+    assert kept == [(7, "m7", "completed"), (8, "m8", "scheduled")]
 
 
 def emission(store: Store, **told: Any) -> Any:
