@@ -1,8 +1,9 @@
-"""Words that are right as they are: general word lists, and names of products and programming languages.
+"""Known words: general word lists of several languages, and names of products, languages and terms of software.
 
-The general lists are those of pyspellchecker, read as they lie in the package: its own loader builds dictionaries,
-which takes seconds and 200 MB for eight languages. `names.txt` beside this module holds the words of the titles of
-Simple Icons (7.21 and 16.35, CC0) and of the languages that Pygments knows, as far as the English list lacks them.
+The general lists are data files of pyspellchecker. They are searched as stored, sorted and one word a line, since the
+package's own loader would take seconds for eight languages. `names.txt` contains the words of the titles in Simple
+Icons (7.21 and 16.35, CC0), the names of the languages that Pygments highlights, and about a hundred terms such as
+``webhook``, each unless the English list has it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
-# English is asked first: it is the smallest to read, and most words are in it.
+# English comes first, since most words are in it and the other lists are then not read.
 LANGUAGES: Final = ("en", "de", "fr", "es", "it", "nl", "pt", "ru")
 
 
@@ -21,7 +22,7 @@ _PREFIXES: Final = (
     "anti", "auto", "co", "de", "inter", "mega", "meta", "micro", "mini", "mis", "multi", "non", "out", "over", "post",
     "pre", "re", "semi", "sub", "super", "un", "under",
 )  # fmt: skip
-# Shorter parts are found in mistyped words, too.
+# Shorter parts also occur in mistyped words.
 _FEWEST_LETTERS_OF_A_PART: Final = 4
 # The English list is American.
 _BRITISH: Final = (
@@ -34,10 +35,10 @@ _BRITISH: Final = (
 
 @lru_cache(maxsize=16_384)
 def is_known_word(word: str) -> bool:
-    """Whether a word in lower case is right as it is.
+    """Whether a word in lower case is spelt correctly.
 
-    It is when it stands in a general list of some language, is the name of a product, or is English in its British
-    spelling, with a common prefix (``cofounder``), or put together of two words (``codebase``).
+    That is so if it is in the list of some language or in `product_names`, or if it is English in British spelling,
+    with a common prefix (``cofounder``), or a compound of two words (``codebase``).
     """
     return (
         word in product_names()
@@ -70,18 +71,18 @@ def _is_english(word: str) -> bool:
 
 @cache
 def product_names() -> frozenset[str]:
-    """Return names of products and programming languages, in lower case."""
+    """Return names of products and languages, and terms of software, in lower case."""
     return frozenset(files("store").joinpath("names.txt").read_text(encoding="utf-8").split())
 
 
 @cache
 def word_list(language: str) -> bytes:
-    """Return a list of words as pyspellchecker ships it: JSON in UTF-8, one word a line, in the order of its bytes."""
+    """Return a word list in the form that pyspellchecker ships: JSON in UTF-8, one word a line, sorted by bytes."""
     return gzip.decompress(files("spellchecker").joinpath("resources", f"{language}.json.gz").read_bytes())
 
 
 def _holds(lines: bytes, word: bytes) -> bool:
-    """Look a word up in a sorted list by halving it, without taking it apart."""
+    """Look a word up by binary search over the lines of a list."""
     low, high = lines.index(b"\n") + 1, lines.rindex(b"\n")
     while low < high:
         start = lines.rfind(b"\n", low - 1, (low + high) // 2) + 1 or low

@@ -1,7 +1,7 @@
-"""Changes the weights of ranking, only when what is recorded says that the change is better.
+"""Tunes the weights of ranking; a change is adopted only when recorded choices show that it is better.
 
-Candidates are compared by replaying recorded choices (`service.ranking.offpolicy`). One half of the searches picks the
-best candidate, the other half judges it, so that picking among many does not flatter the winner.
+Candidates are compared by replaying recorded choices (`service.ranking.offpolicy`). One half of the searches selects
+the best candidate and the other half evaluates it, so that selecting among many does not bias the result.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from service.ranking.offpolicy import Interval, Replayed, choice_chances, mean_o
 from store.contract.evidence import RecordedChoice
 
 FEWEST_CHOICES: Final = 100
-# Judged queries may not lose more than this of their nDCG, whatever outcomes say.
+# The most nDCG that judged queries may lose, whatever outcomes show.
 MOST_RELEVANCE_LOST: Final = 0.005
 _FACTORS: Final = (0.0, 0.5, 0.75, 1.33, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How lists are read: `examination.PositionModel`, with attraction by name."""
+    """How people read lists: `examination.PositionModel`, with attraction by name."""
 
     looked: NDArray[np.float64]
     attraction: dict[str, float]
 
     def chance(self, choice: RecordedChoice, taken: int, position: int) -> float:
-        """Return how likely the skill at place `taken` of a list is taken when it stands at `position` instead."""
+        """Return the probability that the skill at place `taken` of a list is chosen at `position` instead."""
         names = [line.skill_name for line in choice.served]
         names.insert(position, names.pop(taken))
         attraction = np.array([self.attraction[name] for name in names], dtype=np.float64)
@@ -44,9 +44,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What tuning found; intervals are such that the truth exceeds `low` with 90% confidence.
+    """The result of tuning; the true value exceeds the `low` of an interval with 90% confidence.
 
-    `refused` says why the weights stay as they are, None when the change is adopted.
+    `refused` says why the weights are kept, None when the change is adopted.
     """
 
     current: str
@@ -64,13 +64,13 @@ class Report:
     refused: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as JSON values; what is not a finite number becomes None."""
+        """Return the report as JSON values; numbers that are not finite become None."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=float), parse_constant=lambda _: None)
         return plain
 
 
 def propose(current: Weights) -> list[Weights]:
-    """Return the candidates: each weight alone made smaller, larger, or switched off."""
+    """Return the candidates, in each of which one weight is smaller, larger, or 0."""
     found = [replace(current, success=current.success * factor) for factor in _FACTORS if factor]
     found += [replace(current, speed=current.speed * factor) for factor in _FACTORS]
     for name, part in current.others.items():
@@ -82,7 +82,7 @@ def propose(current: Weights) -> list[Weights]:
 
 
 def weights_version(weights: Weights) -> str:
-    """Return a version that follows from the values alone."""
+    """Return a version that depends on the values only."""
     told = json.dumps({**asdict(weights), "version": None}, sort_keys=True)
     return "tuned-" + hashlib.sha256(told.encode()).hexdigest()[:12]
 
@@ -90,17 +90,17 @@ def weights_version(weights: Weights) -> str:
 def tune(
     choices: Sequence[RecordedChoice], current: Weights, ndcg: Callable[[Weights], float] | None, judged: int
 ) -> Report:
-    """Return the best change of the current weights, and whether it may be made.
+    """Return the best change of the current weights, and whether to adopt it.
 
     Parameters
     ----------
     choices : sequence of RecordedChoice
     current : Weights
     ndcg : callable, optional
-        Gives the mean nDCG@10 over the judged queries under some weights; None without judged queries, which
-        refuses any change.
+        Returns the mean nDCG@10 of the judged queries under some weights. None without judged queries, in which case
+        every change is refused.
     judged : int
-        How many judged queries there are.
+        The number of judged queries.
     """
     usable = [choice for choice in choices if choice.outcome != "cancelled" and _is_replayable(choice)]
     picking = [choice for choice in usable if _half(choice) == 0]
@@ -134,7 +134,7 @@ def tune(
 
 
 def read_lists(choices: Sequence[RecordedChoice]) -> Reading:
-    """Learn from recorded choices how lists are read."""
+    """Fit the position model to recorded choices."""
     skills = {name: place for place, name in enumerate(sorted({s.skill_name for c in choices for s in c.served}))}
     shown = np.zeros((len(skills), max((len(choice.served) for choice in choices), default=0)))
     taken = np.zeros_like(shown)
@@ -147,14 +147,14 @@ def read_lists(choices: Sequence[RecordedChoice]) -> Reading:
 
 
 def replay(choices: Sequence[RecordedChoice], reading: Reading, weights: Weights) -> Replayed:
-    """Put recorded choices beside what these weights would have served first.
+    """Compare recorded choices with what these weights would have served first.
 
     Parameters
     ----------
     choices : sequence of RecordedChoice
-        With what `service.search.engine` keeps of each served skill.
+        With the components that `service.search.engine` records of each served skill.
     reading : Reading
-        How lists are read (`read_lists`).
+        From `read_lists`.
     weights : Weights
     """
     rows = []
@@ -194,9 +194,9 @@ def _gain(
 
 
 def _first(choice: RecordedChoice, weights: Weights) -> int:
-    """Return the place in the served list of what these weights put first."""
+    """Return the place in the served list of the skill that these weights put first."""
     told = [line.components for line in choice.served]
-    # The best of all candidates stands at 0, whether or not it was served.
+    # The best of all candidates has log relevance 0, whether or not it was served.
     relevance = np.array([*(line["log_relevance"] for line in told), 0.0], dtype=np.float64) * weights.temperature
     gains = {
         name: np.array([*(line["gains"].get(name, 0.0) for line in told), 0.0], dtype=np.float64)
@@ -207,9 +207,9 @@ def _first(choice: RecordedChoice, weights: Weights) -> int:
 
 
 def _propensity(choice: RecordedChoice, taken: int, reading: Reading) -> float:
-    """Return how likely the taken skill was to be taken: by its chances of each position, and how lists are read."""
+    """Return the propensity of the choice, from the skill's probability of each position and the position model."""
     first = float(choice.served[taken].components["propensity"])
-    # What stands first would stand second had another been drawn.
+    # The first skill would be second if another one had been drawn.
     otherwise = min(max(taken, 1), len(choice.served) - 1)
     return first * reading.chance(choice, taken, 0) + (1.0 - first) * reading.chance(choice, taken, otherwise)
 

@@ -160,7 +160,7 @@ class SkillSearch:
         return DEFAULT_WEIGHTS if learnt is None else msgspec.convert(learnt.weights, Weights)
 
     def _understood(self, query: str, request: SearchRequest) -> tuple[str, dict[str, str]]:
-        """Return the query as it is searched for, and the words of it that were corrected."""
+        """Return the folded and corrected query, and the corrections."""
         text = folded(query)
         correct = self._correct if request.correct is None else request.correct
         corrected = self._store.corrections(text) if correct else {}

@@ -47,7 +47,7 @@ class Ranking:
     stands_for: Mapping[int, Sequence[int]]
 
     def near_identical(self, place: int) -> list[str]:
-        """Return the names of the skills that a served candidate stands for, best first."""
+        """Return the names of the other skills that a served candidate represents, best first."""
         return [self.candidates[other].skill_name for other in self.stands_for[place]]
 
 

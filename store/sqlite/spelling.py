@@ -1,7 +1,7 @@
-"""Mistyped words: a word that is in no word list is taken for the nearest word of the documents that is in one.
+"""Corrects mistyped words: a word in no word list is replaced by the closest word of the documents that is in one.
 
-The documents alone cannot say what is mistyped: queries name products that no document mentions, and documents have
-mistakes of their own. So both the typed word and what it is taken for are looked up in general lists (`store.words`).
+The documents alone do not show what is mistyped: queries name products that no document mentions, and documents contain
+mistakes too. So both the typed word and its correction are looked up in word lists (`store.words`).
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ from store.sqlite.rows import rows
 from store.sqlite.vocabulary import Vocabulary, parts_of, word_at
 from store.words import is_known_word
 
-# A shorter word is near too many others. In one of four letters only two letters may have changed places.
+# Shorter words are close to too many others. In words of four letters only swapped letters are corrected.
 _FEWEST_LETTERS: Final = 4
 _LONG_WORD: Final = 8
 _MOST_WRONG: Final = 2
 _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
-# Few words of a query are mistyped; one full of unknown words is in another language or about other things.
+# Few words of a query are mistyped. A query full of words that no document contains is in another language or about
+# something else.
 _MOST_WORDS: Final = 5
 _MOST_SHARE: Final = 0.5
 _SURE_OF: Final = 3
 _MOST_STEMS: Final = 8
-# Answers are kept until the index changes; a service is not asked about more words than this.
+# Corrections are cached until the index changes, up to this many.
 _MOST_REMEMBERED: Final = 4096
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
-# Words in lower letters that stand alone: names, paths and identifiers are what they are.
+# Whole words of letters only, so that names with other characters, paths and identifiers are never corrected.
 _PLAIN_WORD: Final = re.compile(r"(?<![^\s(\"“'])[^\W\d_]{2,}(?=[.,;:!?)\"”']*(?:\s|$))")
 _TERMS: Final = "SELECT term, doc FROM skill_vocabulary WHERE term >= :first AND term < :last"
-# Where a word stands, names and descriptions before bodies, and never far inside a long one: a text is read to there.
+# Occurrences of a word, in names and descriptions before bodies, and only near the beginning of a long text, which has
+# to be read up to the word.
 _READ_CHARACTERS: Final = 100_000
 _PLACES: Final = """
 SELECT doc, col, "offset" FROM (
@@ -49,7 +51,7 @@ _COLUMNS: Final = {column: _TEXT.format(column) for column in ("name", "descript
 
 
 def plain_words(text: str) -> list[str]:
-    """Return the words of a query that stand alone outside code, each once, without stop words."""
+    """Return the whole words of a query outside code, each once, without stop words."""
     plain = _CODE.sub(" ", text)
     return list(dict.fromkeys(word for word in _PLAIN_WORD.findall(plain) if word not in STOP_WORDS))
 
@@ -108,19 +110,19 @@ class Spelling:
 
 
 def _beginning_like(connection: apsw.Connection, word: str, terms: dict[str, dict[str, int]]) -> dict[str, int]:
-    """Return the stems of the index that begin as a word does, with how many documents hold each; fills `terms`."""
+    """Return the stems in the index with the first letter of a word, with their document counts; fills `terms`."""
     first = "".join(parts_of(connection, word))[:1]
     if first in terms:
         return terms[first]
     bounds = {"first": first, "last": first + "\U0010ffff"}
     found = dict(rows(connection, _TERMS, bounds))
-    if found:  # there are more characters than words: only those that begin one are remembered
+    if found:  # an unlimited number of characters begins no word, so those are not cached
         terms[first] = found
     return found
 
 
 def _nearest(connection: apsw.Connection, word: str, terms: dict[str, int]) -> str | None:
-    """Return the nearest known word of the index to a word that no document holds."""
+    """Return the closest known word of the index to a word that no document contains."""
     return _one_letter_away(connection, word, terms) or _two_letters_away(connection, word, terms)
 
 
@@ -136,7 +138,7 @@ def _two_letters_away(connection: apsw.Connection, word: str, terms: dict[str, i
     if len(word) < _LONG_WORD:
         return None
     stem = "".join(parts_of(connection, word))
-    # A mistake near a word's end may change how it is stemmed, so the words as they are written decide.
+    # A mistake near the end of a word may change its stem, so the words as written are compared.
     near = process.extract(stem, terms.keys(), scorer=OSA.distance, score_cutoff=_MOST_WRONG + 1, limit=_MOST_STEMS)
     written = [
         (OSA.distance(word, each), -terms[each_stem], each)
@@ -148,9 +150,9 @@ def _two_letters_away(connection: apsw.Connection, word: str, terms: dict[str, i
 
 
 def _other_ending(connection: apsw.Connection, word: str) -> str | None:
-    """Return what a word is taken for of which documents hold another form (``developement``).
+    """Return the correction of a word whose stem is in the index (``developement`` has that of ``development``).
 
-    A form that only ends otherwise is none: ``subagents`` is right where ``subagent`` is.
+    A word that merely has another ending is right: ``subagents`` where documents contain ``subagent``.
     """
     stem = "".join(parts_of(connection, word))
     written = _as_written(connection, stem) if stem != word else set()
@@ -168,14 +170,14 @@ def _may_be_meant(word: str, meant: str) -> bool:
 
 
 def _slips(word: str) -> set[str]:
-    """Return the likeliest words behind a mistyped one: two letters changed places, or one was struck twice."""
+    """Return the words behind the most likely mistakes: two letters swapped, or one typed twice."""
     swapped = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(1, len(word) - 1)}
     doubled = {word[:i] + word[i + 1 :] for i in range(1, len(word)) if word[i] == word[i - 1]}
     return (swapped | (doubled if len(word) > _FEWEST_LETTERS else set())) - {word}
 
 
 def _edits(word: str) -> set[str]:
-    """Return the words that differ by one letter, but not in the first."""
+    """Return the words that differ by one letter other than the first."""
     letters = sorted(_LETTERS | set(word))
     cuts = [(word[:i], word[i:]) for i in range(1, len(word) + 1)]
     added = {head + tail[1:] for head, tail in cuts if tail}
@@ -185,7 +187,7 @@ def _edits(word: str) -> set[str]:
 
 
 def _as_written(connection: apsw.Connection, stem: str) -> set[str]:
-    """Return words that documents write and that the index spells `stem`."""
+    """Return words with the stem `stem`, as documents write them."""
     found = set()
     for document, column, offset in rows(connection, _PLACES, (stem,)):
         ((text,),) = rows(connection, _COLUMNS[column], (document,))

@@ -100,7 +100,7 @@ def parts_of(connection: apsw.Connection, word: str) -> list[str]:
 
 
 def word_at(connection: apsw.Connection, text: str, offset: int) -> str:
-    """Return the token number `offset` of a text, as it is written there; '' beyond the last one."""
+    """Return token number `offset` of a text as written, or '' if there are fewer tokens."""
     written = text.encode()
     tokenize = connection.fts5_tokenizer(*_TOKENIZER)
     tokens: list[Any] = list(tokenize(written, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False))
