@@ -62,4 +62,7 @@ def replay(store: Store, uses: list[PastUse], clock: Clock = system_clock) -> Im
             source="import",
         )
         rows.append((invocation, outcome))
-    return store.import_invocations(rows)
+    report = store.import_invocations(rows)
+    # The service's sweep does this; the demo shows usual durations at once.
+    store.refresh_stale_percentiles()
+    return report
