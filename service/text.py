@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# Letters and emoji are joined with these; they move nothing and hide nothing.
+# Zero-width joiners, which some scripts and emoji need.
 _HARMLESS: Final = "\u200c\u200d"
 _DELETE: Final = 0x7F
 _FIRST_PRINTABLE: Final = 0x20
@@ -23,7 +23,7 @@ def visible(text: str, *, keep: str = "") -> str:
     ----------
     text : str
     keep : str
-        Control characters that are meant, such as the newlines of a document.
+        Control characters to leave as they are, such as the newlines of a document.
     """
     if text.isprintable():
         return text
