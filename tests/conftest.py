@@ -67,6 +67,15 @@ def migrated_file(once: Callable[[str, Callable[[Path], object]], Path]) -> Path
 
 
 @pytest.fixture(scope="session")
+def skills_models(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A models folder that holds the default model with its adapter for skills."""
+    from embeddings import load_encoder  # noqa: PLC0415  most runs of single tests need no model
+    from service.settings import DEFAULT_MODEL  # noqa: PLC0415
+
+    return once("skills-models", lambda draft: load_encoder(DEFAULT_MODEL, draft))
+
+
+@pytest.fixture(scope="session")
 def default_models(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A models folder that holds the default model as a fresh installation exports it."""
     from embeddings import DEFAULT_MODEL, load_encoder  # noqa: PLC0415  most runs of single tests need no model

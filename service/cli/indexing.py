@@ -28,7 +28,7 @@ def _read_path(text: str | Path) -> Path:
     # An empty path would mean the current folder, and is usually a variable that is not set.
     if not str(text).strip():
         raise typer.BadParameter("a path must not be empty")
-    return expanded(Path(text))
+    return Path(text)
 
 
 def index(
@@ -36,28 +36,32 @@ def index(
         list[Path] | None,
         typer.Argument(
             parser=_read_path,
-            help="Folders to search for skills; without any, all folders indexed before.",
+            help="Folders to search for skills; default: those of earlier runs.",
             metavar="PATH",
         ),
     ] = None,
     forget: Annotated[
         list[Path] | None,
-        typer.Option("--forget", parser=_read_path, help="Stop serving the skills of this root.", metavar="PATH"),
+        typer.Option("--forget", parser=_read_path, help="A root to stop serving; may be repeated.", metavar="PATH"),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything, however long.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List every reported file instead of the first ten of a kind.")
+    ] = False,
     data_dir: DataDir = None,
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Index skills: only what changed since the last run is embedded. Exits with 1 when no skill is found at all.
+    """Find skill documents and index them.
 
-    A skill is a folder with a SKILL.md, a Markdown file in .claude/skills, or one anywhere below .claude/commands.
+    A skill is a folder with a SKILL.md, a Markdown file in .claude/skills, or one anywhere below .claude/commands. Only
+    what changed since the last run is embedded. Exits with code 1 when no skill is found at all.
     """
     with saying_errors(), opened(settings_for(data_dir, model=model)) as (store, encoders):
-        dropped = forget or []
-        if not roots and not dropped and not store.roots():
+        dropped = [expanded(each) for each in forget or []]
+        named = [expanded(each) for each in roots or []]
+        if not named and not dropped and not store.roots():
             raise InvalidRecord("name a folder that holds skills, such as: skillrank index ~/.claude/skills")
-        kept = [root for root in roots or [] if real_path(root) not in {real_path(each) for each in dropped}]
+        kept = [root for root in named if real_path(root) not in {real_path(each) for each in dropped}]
         report = index_with_progress(store, encoders, kept, forget=dropped)
         if as_json:
             print_json(report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import apsw
@@ -65,8 +66,7 @@ def test_the_summary_follows_every_use(client: Client) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the writer give up soon; asked for before the service opens its store."""
-    monkeypatch.setattr("store.sqlite.writer.LOCK_DEADLINE_S", 0.2)
-    monkeypatch.setattr("store.sqlite.connection.BUSY_TIMEOUT_MS", 100)
+    monkeypatch.setattr("service.app.open_store", partial(open_store, lock_wait_s=0.2))
 
 
 def test_a_write_that_waits_too_long_for_the_lock_is_503_with_retry_after_and_can_be_retried(

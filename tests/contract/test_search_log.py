@@ -127,7 +127,7 @@ def test_health_names_documents_without_a_vector(store: Store, document: Callabl
     store.open_generation("m", 4, 1)
     building = store.open_generation("other", 4, 1).generation
     store.write_document(document("lint"), building)
-    assert any("1 documents" in problem for problem in store.health().problems)
+    assert any("1 document has no vector" in problem for problem in store.health().problems)
 
 
 def test_a_closed_store_is_unavailable_for_reading_and_writing(store: Store) -> None:

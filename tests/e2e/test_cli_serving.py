@@ -75,9 +75,10 @@ def test_the_demo_prints_json(skillrank: Command) -> None:
 
 
 def test_the_showcase_of_the_demo_is_found_to_overlap(
-    skillrank: Command, environment: dict[str, str], tmp_path: Path
+    skillrank: Command, environment: dict[str, str], tmp_path: Path, skills_models: Path
 ) -> None:
     # With the default model, because similarities of the hashing model mean little.
+    shutil.copytree(skills_models, Path(environment["SKILLRANK_DATA_DIR"]) / "models")
     environment["SKILLRANK_MODEL"] = DEFAULT_MODEL
     for name in ("fix-type-errors", "typecheck-sweep", "plan-trip"):
         shutil.copytree(LIBRARY / name, tmp_path / "skills" / name)

@@ -10,10 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from service.settings import DEFAULT_MODEL
-
 README = Path(__file__).parents[2] / "README.md"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -26,14 +22,6 @@ def blocks(language: str) -> list[str]:
 def form(line: str) -> str:
     """Return a printed line with its figures left out: outcomes of the demo age with the day."""
     return re.sub(r"\d+", "0", line).rstrip()
-
-
-@pytest.fixture(scope="session")
-def skills_models(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """A models folder that holds the default model with its adapter."""
-    from embeddings import load_encoder  # noqa: PLC0415  only the tests here need it
-
-    return once("skills-models", lambda draft: load_encoder(DEFAULT_MODEL, draft))
 
 
 def test_the_sample_answer_is_what_the_demo_prints(

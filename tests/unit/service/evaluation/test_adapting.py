@@ -103,12 +103,12 @@ def test_the_command_trains_and_says_how_to_use_what_it_made(tmp_path: Path) -> 
     assert (record["texts"], record["queries"], record["complete"]) == (5, 5, True)
     assert (record["recipe"]["epochs"], record["recipe"]["seed"]) == (1, 7)
     assert set(record["files_sha256"]) == {"queries"}
-    assert "1 queries name no skill" in run.stderr
+    assert "1 query was left out" in run.stderr
     told = CliRunner().invoke(app, arguments)
     assert f"--model all-MiniLM-L6-v2+{tmp_path / 'mine'}" in told.stdout.replace("\n", "")
     assert record["scale"] is None
     assert not (tmp_path / "mine" / "scale.json").exists()
-    assert "no scale: 0 queries were held out and it takes 40" in told.stdout
+    assert "0 queries were held out, at least 40 are needed" in told.stdout
 
 
 def test_what_was_held_out_is_asked_of_all_that_serve_it_and_what_was_learnt_is_not() -> None:

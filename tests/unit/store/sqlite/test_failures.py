@@ -369,9 +369,8 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
 # --- a lock ---------------------------------------------------------------------------------------------------
 
 
-def test_a_lock_held_too_long_is_named_and_work_goes_on_after_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "LOCK_DEADLINE_S", 0.3)
-    with closing(open_store(path)) as store, closing(apsw.Connection(str(path))) as other:
+def test_a_lock_held_too_long_is_named_and_work_goes_on_after_it(path: Path) -> None:
+    with closing(open_store(path, lock_wait_s=0.3)) as store, closing(apsw.Connection(str(path))) as other:
         track(store, "before")
         other.execute("BEGIN IMMEDIATE")
         error = refused(lambda: track(store, "refused"))
