@@ -6,14 +6,15 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test lint format benchmark campaign clean
+.PHONY: demo test lint format wheel-test benchmark campaign clean
 
-# SKILLS="folder…" indexes your own skills instead of the library that comes along.
+# SKILLS="folder…" indexes your own skills instead of the built-in library.
 demo: $(VENV)/installed
 	$(BIN)/skillrank demo --data-dir demo-data $(SKILLS)
 
+# One worker per core; a worker that has nothing left to do takes over tests of another.
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
@@ -25,14 +26,24 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# Builds the wheel, installs it alone into an empty environment, and uses it outside the repository.
+wheel-test: $(VENV)/installed-dev
+	rm -rf build/wheel-test
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel-test .
+	$(PYTHON) -m venv build/wheel-test/venv
+	build/wheel-test/venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt build/wheel-test/*.whl
+	cd / && $(CURDIR)/build/wheel-test/venv/bin/python -P $(CURDIR)/tests/packaging/smoke.py
+
 # Medians of real runs, beside a floor or a peer; an hour or so. SKILLS="folder" searches your own library.
 benchmark: $(VENV)/installed-dev
 	$(BIN)/python -m tests.benchmarks.search $(SKILLS)
 	for each in metrics_store http signals ranking correlation aggregate; do \
 		$(BIN)/python -m tests.benchmarks.$$each || exit 1; done
 
-# Simulated worlds in which the truth is known: does ranking learn, do insights find what was planted? Hours.
+# Simulated worlds in which the truth is known: does ranking learn, do insights find what was planted? And long runs of
+# the property tests. Hours.
 campaign: $(VENV)/installed-dev
+	HYPOTHESIS_PROFILE=campaign $(BIN)/python -m pytest -k "any_ or model_in_plain_python"
 	$(BIN)/python -m tests.benchmarks.outcomes --seeds 20 --jobs 2
 	$(BIN)/python -m tests.benchmarks.planted --seeds 5
 
