@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", model="hashing")
+def settings(tmp_path: Path, migrated_file: Path) -> Settings:
+    found = Settings(data_dir=tmp_path / "data", model="hashing")
+    found.data_dir.mkdir()
+    shutil.copyfile(migrated_file, found.database)
+    return found
 
 
 @pytest.fixture

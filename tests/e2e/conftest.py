@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.forking import CommandServer
+
 READY_WITHIN_S = 60.0
 
 
@@ -51,17 +53,38 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CommandServer, dict[str, str]]]:
+    """Return what starts commands quickly, and the environment that it was started in."""
+    started_in = os.environ | {"HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
+    server = CommandServer(tmp_path_factory.mktemp("commands"), started_in)
+    yield server, started_in
+    server.close()
+
+
 @pytest.fixture
-def skillrank(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+def skillrank(
+    environment: dict[str, str], commands: tuple[CommandServer, dict[str, str]]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line to its end."""
+    server, started_in = commands
 
     def run(*arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "service", *map(str, arguments)]
+        told = [str(each) for each in arguments]
+        # Settings are read by each command. What Python and the terminal are told counts when the program is imported.
+        if _without_settings(environment) == _without_settings(started_in):
+            return server.run(told, environment, stdin, timeout_s=120)
+        command = [sys.executable, "-m", "service", *told]
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=120, check=False, input=stdin
         )
 
     return run
+
+
+def _without_settings(environment: dict[str, str]) -> dict[str, str]:
+    changing = ("SKILLRANK_", "PYTEST_")
+    return {name: value for name, value in environment.items() if not name.startswith(changing)}
 
 
 @pytest.fixture
