@@ -6,15 +6,20 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test lint format wheel-test benchmark campaign clean
+.PHONY: demo test tests lint format wheel-test benchmark campaign clean
 
 # SKILLS="folder…" indexes your own skills instead of the built-in library.
 demo: $(VENV)/installed
 	$(BIN)/skillrank demo --data-dir demo-data $(SKILLS)
 
-# One worker per core; a worker that has nothing left to do takes over tests of another.
-test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+# One worker more than there are cores, since some tests wait; an idle worker takes over tests of another. The checks
+# of the code run beside them.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(min(8, 1 + len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()))')
+test: $(VENV)/installed-dev
+	$(MAKE) --no-print-directory --jobs 2 lint tests
+
+tests:
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

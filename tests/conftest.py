@@ -16,7 +16,7 @@ from migrations import MigrationRunner
 _QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 settings.register_profile(
-    "default", deadline=None, max_examples=50, stateful_step_count=30, suppress_health_check=_QUIET, print_blob=True
+    "default", deadline=None, max_examples=25, stateful_step_count=30, suppress_health_check=_QUIET, print_blob=True
 )
 settings.register_profile("campaign", settings.get_profile("default"), max_examples=1000, stateful_step_count=80)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

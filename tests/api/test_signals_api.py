@@ -21,7 +21,6 @@ QUERY = "make slow SQL database queries fast"
 @pytest.fixture
 def bare(settings: Settings, migrated_file: Path) -> Iterator[Client]:
     """A client of a service without a library: most of this needs none, and indexing takes most of a test's time."""
-    settings.data_dir.mkdir()
     shutil.copyfile(migrated_file, settings.database)
     with TestClient(create_app(settings)) as ready:
         yield ready
