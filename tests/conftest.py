@@ -69,15 +69,25 @@ def migrated_file(once: Callable[[str, Callable[[Path], object]], Path]) -> Path
 @pytest.fixture(scope="session")
 def skills_models(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A models folder that holds the default model with its adapter for skills."""
-    from embeddings import load_encoder  # noqa: PLC0415  most runs of single tests need no model
+    from embeddings.export import export_model  # noqa: PLC0415  most runs of single tests need no model
+    from embeddings.sources import resolve_source  # noqa: PLC0415
     from service.settings import DEFAULT_MODEL  # noqa: PLC0415
 
-    return once("skills-models", lambda draft: load_encoder(DEFAULT_MODEL, draft))
+    return once("skills-models", lambda draft: export_model(resolve_source(DEFAULT_MODEL), draft))
 
 
 @pytest.fixture(scope="session")
 def default_models(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A models folder that holds the default model as a fresh installation exports it."""
-    from embeddings import DEFAULT_MODEL, load_encoder  # noqa: PLC0415  most runs of single tests need no model
+    from embeddings.export import export_model  # noqa: PLC0415  most runs of single tests need no model
+    from embeddings.sources import DEFAULT_MODEL, resolve_source  # noqa: PLC0415
 
-    return once("default-models", lambda draft: load_encoder(DEFAULT_MODEL, draft))
+    return once("default-models", lambda draft: export_model(resolve_source(DEFAULT_MODEL), draft))
+
+
+@pytest.fixture
+def exports_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export models in this process, which has loaded torch; a process of their own takes seconds to load it again."""
+    from embeddings.export import export_model  # noqa: PLC0415  loads torch
+
+    monkeypatch.setattr("embeddings.loading._export_in_child", export_model)

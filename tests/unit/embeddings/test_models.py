@@ -556,6 +556,7 @@ def own_adapter(adapter: Path, tmp_path: Path) -> Path:
     return shutil.copytree(adapter, tmp_path / "own" / "house-style")
 
 
+@pytest.mark.usefixtures("exports_here")
 def test_a_scale_beside_an_adapter_goes_with_its_export(small: ModelSource, own_adapter: Path, tmp_path: Path) -> None:
     source = resolve_source(str(small.folder), adapter=own_adapter)
     assert load_encoder(str(small.folder), tmp_path, adapter=own_adapter).scale is None

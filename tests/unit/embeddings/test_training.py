@@ -40,6 +40,8 @@ DOCUMENTS = [
 RECIPE = Recipe(epochs=3, documents_per_step=4, rank=4, alpha=8, learning_rate=3e-3, group_size=2)
 WEIGHTS = "adapter_model.safetensors"
 
+pytestmark = pytest.mark.usefixtures("exports_here")
+
 
 class Ended(Exception):
     pass

@@ -26,6 +26,8 @@ SKILLS = {
     "count-birds": "Count the birds in a photograph and name them.",
 }
 
+pytestmark = pytest.mark.usefixtures("exports_here")
+
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
