@@ -33,7 +33,7 @@ def main() -> None:
 def try_in_process(folder: Path) -> None:
     import skillrank  # noqa: PLC0415  the settings come first
 
-    assert REPOSITORY not in Path(skillrank.__file__).resolve().parents, "the repository was imported, not the wheel"
+    assert Path(skillrank.__file__).resolve().parent != REPOSITORY, "the repository was imported, not the wheel"
     assert not {"torch", "numpy", "litestar"} & sys.modules.keys(), "importing skillrank is not cheap"
     assert run("--version").split() == ["skillrank", skillrank.__version__]
 
