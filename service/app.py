@@ -40,6 +40,8 @@ from service.api.transport import head_and_options, segments_kept, slashes_resto
 from service.api.workflows import WorkflowController, WorkflowEventController
 from service.catalogue.indexing import Indexing
 from service.logs import request_log
+from service.mcp.http import mount_mcp
+from service.mcp.tools import SkillTools
 from service.ranking.exploration import Exploration
 from service.search.encoders import Encoders
 from service.search.engine import SkillSearch
@@ -78,6 +80,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
     )
     aggregation, analysis = Aggregation(store), Analysis(store)
     background = Background()
+    speak_mcp, speaking_mcp = mount_mcp(SkillTools(store, searching))
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
@@ -139,6 +142,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             AggregateController,
             InsightController,
             HealthController,
+            speak_mcp,
         ],
         dependencies={
             "store": Provide(lambda: store, sync_to_thread=False),
@@ -149,7 +153,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
             "analysis": Provide(lambda: analysis, sync_to_thread=False),
             "background": Provide(lambda: background, sync_to_thread=False),
         },
-        lifespan=[running],
+        lifespan=[running, speaking_mcp],
         plugins=[problem_details()],
         middleware=[DefineMiddleware(slashes_restored)],
         request_class=JsonRequest,

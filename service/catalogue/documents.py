@@ -36,8 +36,36 @@ class SkillContent(msgspec.Struct, frozen=True, kw_only=True):
     files: list[str]
 
 
+class RawFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a skill as it lies there; `files` as in `SkillContent`."""
+
+    file: str
+    raw: bytes
+    files: list[str]
+
+
 def read_content(skill: SkillRecord, file: str | None) -> SkillContent:
-    """Read the skill's document, or `file` beside it, decoded as the indexer decodes.
+    """Read the skill's document, or `file` beside it, decoded as the indexer decodes; otherwise as `read_raw`.
+
+    Raises
+    ------
+    NotFound
+    DocumentUnavailable
+        Also when the file is not text.
+    """
+    found = read_raw(skill, file)
+    is_document = found.file == PurePath(skill.document_path or "").name
+    return SkillContent(
+        skill_name=skill.skill_name,
+        file=found.file,
+        text=_decode(found.file, found.raw, is_document=is_document),
+        size_bytes=len(found.raw),
+        files=found.files,
+    )
+
+
+def read_raw(skill: SkillRecord, file: str | None) -> RawFile:
+    """Read the bytes of the skill's document, or of `file` beside it.
 
     Only a document named SKILL.md has files beside it: other documents share their folder with other skills.
 
@@ -53,7 +81,7 @@ def read_content(skill: SkillRecord, file: str | None) -> SkillContent:
         When the skill has no document or its folder has no such file. Hidden files, files of version control and
         paths that lead out of the folder count as missing.
     DocumentUnavailable
-        When the file is too large, is not text or cannot be read.
+        When the file is too large or cannot be read.
     """
     if skill.document_path is None or skill.removed_at is not None:
         raise NotFound("document of the skill", skill.skill_name)
@@ -72,8 +100,7 @@ def read_content(skill: SkillRecord, file: str | None) -> SkillContent:
         raise DocumentUnavailable(
             f"the folder of {skill.skill_name!r} cannot be read: {error}; re-index if it was moved"
         ) from error
-    text = _decode(name, raw, is_document=name == path.name)
-    return SkillContent(skill_name=skill.skill_name, file=name, text=text, size_bytes=len(raw), files=files)
+    return RawFile(file=name, raw=raw, files=files)
 
 
 def _read_document(skill: SkillRecord, path: PurePath) -> bytes:

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from service import VERSION
 from service.cli import (
     adapting,
+    agents,
     cutover,
     evaluating,
     feeding,
@@ -74,6 +75,7 @@ app = typer.Typer(
 app.command("index")(indexing.index)
 app.command("search")(searching.search)
 app.command("serve")(serving.serve)
+app.command("mcp")(agents.mcp)
 app.command("demo")(serving.demo)
 app.command("doctor")(upkeep.doctor)
 app.command("import-json")(cutover.import_json)
