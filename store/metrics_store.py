@@ -72,7 +72,7 @@ class Completer:
             outcome=outcome,
             duration_seconds=first.duration_seconds if first else round(time.monotonic() - self._began, 6),
             error_type=error_type,
-            follow_up_actions=list(follow_up_actions or []),
+            follow_up_actions=actions_of(follow_up_actions),
         )
         self._record(asked)
         self._first = first or asked
@@ -297,6 +297,11 @@ def read_rows(
         except (msgspec.ValidationError, InvalidRecord) as error:
             refused.append((str(row.get("id", "")), str(error)))
     return usable, refused
+
+
+def actions_of(given: Sequence[str] | str | None) -> list[str]:
+    """Return follow-up actions as a list; a single text is one action, not a sequence of letters."""
+    return [given] if isinstance(given, str) else list(given or [])
 
 
 def _read_row(row: dict[str, Any]) -> tuple[NewInvocation, NewOutcome | None]:

@@ -2,7 +2,7 @@
 
 The similarity of a document is that of its whole text and, for a small part, of the most similar of its first chunks.
 Both sides count by their values, not by their ranks within one query: ten shared words are more evidence than one, and
-a skill far ahead of all others is more than one among many (DECISIONS.md, 23).
+a skill far ahead of all others is more than one among many (DECISIONS.md, 48).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ CONFIDENCE_WORDS: Final[dict[Confidence, str]] = {
     "none": "no skill fits this query; the closest ones are listed only for reference",
 }
 
-# Measured on queries held out of training and on queries that no skill fits (DECISIONS.md, 25, 52 and 55). The cosines
+# Measured on queries held out of training and on queries that no skill fits (DECISIONS.md, 52 and 55). The cosines
 # of a model without a scale, here or beside the model, cannot be read this way, so its confidence is always medium.
 _SCALES: Final = {
     "all-MiniLM-L6-v2+skills": Scale(low=0.35, medium=0.39, high=0.50, spread=0.058, lexical_weight=0.17),

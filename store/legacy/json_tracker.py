@@ -19,6 +19,7 @@ from store.clock import Clock, format_time, system_clock
 from store.errors import InvalidRecord
 from store.file_lock import locked_file
 from store.legacy.legacy_json import AGGREGATE_FIELDS, LegacyInvocation, decode_json, read_legacy_file
+from store.metrics_store import actions_of
 
 _TOP: Final = 10  # as many as the store's summary has
 
@@ -99,7 +100,7 @@ class LegacyJsonTracker:
             took = round(time.monotonic() - began, 6) if duration_seconds is None else duration_seconds
             ending = {
                 "completed": completed,
-                "follow_up_actions": list(follow_up_actions or []),
+                "follow_up_actions": actions_of(follow_up_actions),
                 "error_type": error_type,
                 "duration_seconds": took,
                 "finished_at": finished_at or format_time(self._clock()),

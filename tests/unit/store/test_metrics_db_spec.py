@@ -528,3 +528,12 @@ def test_a_dual_mode_after_the_cut_over_is_refused_and_makes_no_json_file(
     with pytest.raises(InvalidRecord, match="unset SKILLRANK_METRICS_MODE"):
         get_store()
     assert not json_file.exists()
+
+
+def test_a_single_text_is_one_follow_up_action(shared: Path) -> None:  # noqa: ARG001  the store's place
+    store = get_store()
+    store.track_invocation("dig").completer(completed=True, follow_up_actions="write tests")  # type: ignore[arg-type]
+    metrics = store.get_skill_metrics("dig")
+    assert metrics is not None
+    assert metrics["follow_up_actions"] == {"write tests": 1}
+    store.close()
