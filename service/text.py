@@ -1,12 +1,13 @@
-"""Text for people: untrusted text made safe to show, and counts that agree with their nouns."""
+"""Text for people: untrusted text made safe to show; counts, shares and lists in sentences."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from store.plurals import counted
 
-__all__ = ["counted", "visible"]
+__all__ = ["counted", "joined", "percent", "visible"]
 
 # Zero-width joiners, which some scripts and emoji need.
 _HARMLESS: Final = "\u200c\u200d"
@@ -35,6 +36,18 @@ def visible(text: str, *, keep: str = "") -> str:
         character if character.isprintable() or character in keep or character in _HARMLESS else _written_out(character)
         for character in text
     )
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage without decimals."""
+    return f"{100 * share:.0f}%"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    if len(words) <= 1:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _written_out(character: str) -> str:

@@ -10,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-from service.text import counted
-from service.wording import joined
+from service.text import counted, joined
 from store.contract.catalogue import SkillRecord
 from store.contract.retrieval import Term
 from store.contract.searches import Contest

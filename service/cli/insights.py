@@ -13,8 +13,7 @@ from service.analysis.engine import Analysis, Insight, InsightReport, ProjectOve
 from service.cli.context import AsJson, DataDir, opened, saying_errors, settings_for
 from service.cli.output import heading, print_json, say, styled, table
 from service.insights.findings import KINDS, Kind, Share
-from service.text import counted
-from service.wording import percent
+from service.text import counted, percent
 from store.errors import InvalidRecord
 from store.location import expanded
 

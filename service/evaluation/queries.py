@@ -12,8 +12,7 @@ from typing import Final
 
 from service.evaluation.judgements import SERVES, InvalidJudgements, JudgedQuery, length_of, read_judgements
 from service.search.queries import InvalidQuery, checked_query
-from service.text import counted
-from service.wording import percent
+from service.text import counted, percent
 from store.contract.catalogue import Chunk, SkillRecord
 from store.protocol import Store
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.text import counted
-from service.wording import percent
+from service.text import counted, percent
 
 _QUERY_CHARACTERS: Final = 120
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from service.text import counted
-from service.wording import percent
+from service.text import counted, percent
 
 THIN_EVIDENCE: Final = 5
 _NOTABLE_SPEED: Final = 0.1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.wording import joined, percent
+from service.text import joined, percent
 
 
 def test_shares_and_lists_are_written_as_in_a_sentence() -> None:
