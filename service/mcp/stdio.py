@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -54,8 +56,16 @@ class LazyTools:
 
 
 def serve_stdio(settings: Settings) -> None:
-    """Speak MCP until standard input ends."""
+    """Speak MCP until standard input ends, or until SIGINT or SIGTERM."""
     tools = LazyTools(settings)
+
+    def leave(*_: object) -> None:
+        # The thread that reads standard input cannot be interrupted, and an agent does not wait for it.
+        tools.close()
+        os._exit(0)
+
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, leave)
     # The first query should not wait for the model either: it is loaded once `initialize` has been answered.
     opening = threading.Timer(_OPEN_AFTER_S, tools)
     opening.daemon = True

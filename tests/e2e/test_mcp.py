@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from mcp import Client, StdioServerParameters
 
 
@@ -44,6 +48,22 @@ def test_an_agent_beside_a_running_service_shares_its_database(
     [started] = speak(environment, ("start_skill", {"name": "plan-dinners"}))
     told = running.client.get(f"/api/invocations/{started.structured_content['invocation_id']}").json()
     assert (told["skill_name"], told["outcome"]) == ("plan-dinners", None)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_agent_that_ends_the_server_does_not_wait(environment: dict[str, str], ending: signal.Signals) -> None:
+    command = [sys.executable, "-m", "service", "mcp"]
+    server = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}) + "\n")
+    server.stdin.flush()
+    server.stdout.readline()
+    server.send_signal(ending)
+    _, said = server.communicate(timeout=10)
+    assert (server.returncode, "Traceback" in said) == (0, False)
 
 
 def test_without_an_index_an_agent_is_told_what_to_do(environment: dict[str, str]) -> None:
