@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,12 @@ settings.register_profile(
 )
 settings.register_profile("campaign", settings.get_profile("default"), max_examples=1000, stateful_step_count=80)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported by now out of garbage collection: with torch among it, each full collection is slow."""
+    gc.collect()
+    gc.freeze()
 
 
 class StoppedClock:
