@@ -26,8 +26,7 @@ from store.contract.tracking import (
     Outcome,
     Session,
 )
-from store.errors import InvalidRecord, NotFound
-from store.protocol import Store
+from store.errors import InvalidRecord
 
 MAX_BATCH = 10_000
 MAX_LISTED = 1_000
@@ -94,15 +93,6 @@ class InvocationBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     invocations: Annotated[list[BatchedInvocation], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
 
 
-class StartedInvocation(Invocation, frozen=True, kw_only=True):
-    """The invocation as recorded. `known_skill` is false when no skill of the catalogue has its name.
-
-    Such an invocation is recorded all the same. Check the spelling, or index the skill.
-    """
-
-    known_skill: bool
-
-
 class BatchReport(ImportReport, frozen=True, kw_only=True):
     """What a batch did. `unknown_skills` are the names in it that no skill of the catalogue has."""
 
@@ -110,7 +100,7 @@ class BatchReport(ImportReport, frozen=True, kw_only=True):
 
 
 class SessionController(Controller):
-    """Sessions: a stretch of work from start to end."""
+    """Sessions, from their start to their end."""
 
     path = "/api/sessions"
     tags = ["sessions"]
@@ -153,12 +143,13 @@ class InvocationController(Controller):
     tags = ["invocations"]
 
     @post(operation_id="startInvocation", sync_to_thread=True, responses=CONFLICT)
-    def start(self, data: JSONBody[StartInvocation], store: GivenStore) -> StartedInvocation:
-        """Record that an invocation began. Repeating the same id and content returns what is recorded."""
-        recorded = store.start_invocation(_as(NewInvocation, data))
-        # An invocation of an indexed skill is tied to a version of it, so most need no lookup.
-        known = recorded.skill_version_id is not None or _is_known(store, recorded.skill_name)
-        return StartedInvocation(**msgspec.structs.asdict(recorded), known_skill=known)
+    def start(self, data: JSONBody[StartInvocation], store: GivenStore) -> Invocation:
+        """Record that an invocation began. Repeating the same id and content returns what is recorded.
+
+        An invocation of a skill that the catalogue does not have is recorded, too, with `skill_known` false: check the
+        spelling, or index the skill.
+        """
+        return store.start_invocation(_as(NewInvocation, data))
 
     @get("/{invocation_id:str}", operation_id="getInvocation", sync_to_thread=True)
     def invocation(self, invocation_id: FromPath[str], store: GivenStore) -> Invocation:
@@ -182,27 +173,14 @@ class InvocationController(Controller):
     def batch(self, data: JSONBody[InvocationBatch], store: GivenStore) -> BatchReport:
         """Add up to 10,000 invocations. Those whose id is recorded already count as duplicates."""
         report = store.import_invocations([_batched(each) for each in data.invocations])
-        unknown = _unknown(store, {each.skill_name for each in data.invocations})
-        return BatchReport(**msgspec.structs.asdict(report), unknown_skills=unknown)
+        recorded = store.find_invocations([each.id for each in data.invocations]).values()
+        unknown = {each.given_name or each.skill_name for each in recorded if not each.skill_known}
+        return BatchReport(**msgspec.structs.asdict(report), unknown_skills=sorted(unknown))
 
 
 def _as(kind: type[R], data: msgspec.Struct) -> R:
     fields = set(kind.__struct_fields__)
     return kind(**{name: cell for name, cell in msgspec.structs.asdict(data).items() if name in fields})
-
-
-def _unknown(store: Store, names: set[str]) -> list[str]:
-    """Return those of `names` that no skill has: neither a served nor a removed nor a declared one."""
-    rest = names - set(store.skills_named(sorted(names)))
-    return sorted(name for name in rest if not _is_known(store, name))
-
-
-def _is_known(store: Store, name: str) -> bool:
-    try:
-        store.skill(name)
-    except NotFound:
-        return False
-    return True
 
 
 def _batched(each: BatchedInvocation) -> tuple[NewInvocation, NewOutcome | None]:

@@ -48,10 +48,11 @@ class SkillText(_Result):
 
 
 class StartedSkill(_Result):
-    """A use of a skill that has begun."""
+    """A use of a skill that has begun; `known` is false when no skill of that name is indexed."""
 
     invocation_id: str
     name: str
+    known: bool
 
 
 class FinishedSkill(_Result):

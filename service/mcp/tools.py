@@ -81,7 +81,7 @@ class SkillTools:
         begun = self._store.start_invocation(
             NewInvocation(id=str(uuid.uuid4()), skill_name=name, search_id=search_id, session_id=session_id)
         )
-        return StartedSkill(invocation_id=begun.id, name=begun.skill_name)
+        return StartedSkill(invocation_id=begun.id, name=begun.skill_name, known=begun.skill_known)
 
     def finish(
         self, outcome: Outcome, *, invocation_id: str | None, note: str | None, session_id: str | None

@@ -72,6 +72,14 @@ def test_an_agent_finds_reads_starts_and_finishes_a_skill(tools: SkillTools, sto
     assert (report.structured_content["uses"], report.structured_content["completion_rate"]) == (1, 1.0)
 
 
+def test_a_skill_that_is_not_indexed_is_recorded_and_said_to_be_unknown(tools: SkillTools) -> None:
+    started = talk(tools, ("start_skill", {"name": "another's skill"}), ("start_skill", {"name": "FIX-TYPES"}))
+    assert [(each.structured_content["name"], each.structured_content["known"]) for each in started] == [
+        ("another's skill", False),
+        ("fix-types", True),
+    ]
+
+
 def test_five_results_cost_a_model_few_tokens(tools: SkillTools) -> None:
     [found] = talk(tools, ("find_skill", {"query": "slow database queries"}))
     # A token is about four characters of English or JSON.

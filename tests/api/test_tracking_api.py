@@ -86,17 +86,18 @@ def test_a_negative_duration_is_refused(client: Client) -> None:
 
 
 def test_an_unknown_skill_name_is_recorded_and_the_answer_says_so(client: Client) -> None:
-    assert start(client)["known_skill"] is True
+    assert start(client)["skill_known"] is True
     unknown = client.post("/api/invocations", json={"skill_name": "fix-typos", "id": "u"}).json()
-    assert unknown["known_skill"] is False
+    assert unknown["skill_known"] is False
     assert client.get("/api/invocations/u").json()["skill_name"] == "fix-typos"
     client.post("/api/projects", json={"id": "p", "name": "P"})
     client.put("/api/projects/p/skills", json={"skills": ["negotiation"]})
-    assert client.post("/api/invocations", json={"skill_name": "negotiation"}).json()["known_skill"] is True
+    assert client.post("/api/invocations", json={"skill_name": "negotiation"}).json()["skill_known"] is True
 
 
 def test_a_batch_lists_unknown_skill_names(client: Client) -> None:
-    names = ["fix-types", "fix-typos", "fix-typos", "other"]
+    # Another form of a known name is known.
+    names = ["fix-types", "Fix-Types", "fix-typos", "fix-typos", "other"]
     batch = {"invocations": [{"id": f"b{n}", "skill_name": name} for n, name in enumerate(names)]}
     report = client.post("/api/invocations/batch", json=batch).json()
-    assert (report["imported"], report["unknown_skills"]) == (4, ["fix-typos", "other"])
+    assert (report["imported"], report["unknown_skills"]) == (5, ["fix-typos", "other"])
