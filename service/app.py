@@ -41,7 +41,6 @@ from service.api.workflows import WorkflowController, WorkflowEventController
 from service.catalogue.indexing import Indexing
 from service.logs import request_log
 from service.mcp.http import mount_mcp
-from service.mcp.tools import SkillTools
 from service.ranking.exploration import Exploration
 from service.search.encoders import Encoders
 from service.search.engine import SkillSearch
@@ -80,7 +79,7 @@ def create_app(settings: Settings, *, watch: bool = False) -> Litestar:
     )
     aggregation, analysis = Aggregation(store), Analysis(store)
     background = Background()
-    speak_mcp, speaking_mcp = mount_mcp(SkillTools(store, searching))
+    speak_mcp, speaking_mcp = mount_mcp(store, searching)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
 from collections.abc import Sequence
@@ -36,6 +35,7 @@ from store.contract.searches import Confidence, SearchRecord, ServedSkill
 from store.errors import StoreUnavailable
 from store.folding import folded
 from store.protocol import Store
+from store.query_hash import hash_of
 
 # Near-identical skills are grouped among this many candidates: a few times as many as are asked for, and those that
 # outcomes may bring forward, of which a library of copies could have hundreds.
@@ -105,7 +105,7 @@ class SkillSearch:
             id=str(uuid.uuid4()),
             searched_at=format_time(system_clock()),
             query=query,
-            query_hash=hashlib.sha256(query.encode()).hexdigest(),
+            query_hash=hash_of(query),
             query_vector=None if ranking.query is None else ranking.query.tobytes(),
             model_id=model_id,
             session_id=request.session_id,

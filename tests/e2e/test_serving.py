@@ -175,7 +175,7 @@ def test_a_killed_index_run_is_finished_by_the_next_one(
     assert resumed == contents(tmp_path / "undisturbed" / "skillrank.db")
 
 
-def test_a_process_that_only_serves_does_not_import_torch(
+def test_a_process_that_only_serves_imports_neither_torch_nor_the_mcp_sdk(
     skillrank: Command, environment: dict[str, str], library: Path, default_models: Path
 ) -> None:
     shutil.copytree(default_models, Path(environment["SKILLRANK_DATA_DIR"]) / "models")
@@ -189,7 +189,7 @@ from service.settings import read_settings
 with TestClient(create_app(read_settings())) as client:
     answer = client.post("/api/search", json={"query": "database is slow"}).json()
     runtime = client.get("/health").json()["runtime"]
-heavy = [name for name in ("torch", "transformers", "sentence_transformers") if name in sys.modules]
+heavy = [name for name in ("torch", "transformers", "sentence_transformers", "mcp") if name in sys.modules]
 print(json.dumps([answer["results"][0]["skill_name"], runtime, heavy]))
 """
     printed = subprocess.run(
